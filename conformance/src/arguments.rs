@@ -1,4 +1,4 @@
-//! Which cases run, and how.
+//! [`Arguments`]: the filter, the concurrency and the listing of a conformance test.
 
 /// Which cases run, and how: the command line of a test, in the form of `cargo test`.
 ///

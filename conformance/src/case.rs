@@ -11,7 +11,7 @@ use crate::{Disturbance, Failed, Stage};
 /// The runner adds what the case cites to the text of a failure.
 pub(crate) type Outcome = Result<(), Failed>;
 
-/// What the function of a case returns.
+/// Boxed, so that one table holds the functions of all cases.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// One sentence of the contract, and the function that checks it.
@@ -27,18 +27,19 @@ pub struct Case {
     pub disturbs: Option<Disturbance>,
     /// The source of the requirement and its sentence, as `source: sentence`.
     pub cites: &'static str,
-    /// Runs the case on its stage.
+    /// Runs once, on a stage that the runner closes afterwards.
     pub(crate) run: for<'a> fn(&'a Stage) -> BoxFuture<'a, Outcome>,
 }
 
 impl Case {
-    /// Whether the case is meaningful for a driver that declares `capabilities`. A case that expects a refusal is not if the
-    /// driver declares the capability.
+    /// Whether the case is meaningful for a driver that declares `capabilities`. A case that expects a refusal
+    /// is not if the driver declares the capability.
     pub(crate) fn applies(&self, capabilities: &Capabilities) -> bool {
         self.lacks.is_none_or(|capability| !capabilities.has(capability))
     }
 
-    /// Why the case does not run: the driver lacks a required capability, or the harness a disturbance. `None` if it runs.
+    /// Why the case does not run: the driver lacks a required capability, or
+    /// the harness a disturbance. `None` if it runs.
     pub(crate) fn excused(&self, capabilities: &Capabilities, possible: &[Disturbance]) -> Option<String> {
         if let Some(missing) = self.requires.iter().find(|capability| !capabilities.has(**capability)) {
             return Some(format!("the driver lacks {missing:?}"));

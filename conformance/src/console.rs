@@ -1,4 +1,4 @@
-//! What a run says beside the list of trials.
+//! Messages to the person at the terminal, apart from the list of trials.
 
 use std::io::{self, Write as _};
 

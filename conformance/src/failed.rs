@@ -1,4 +1,4 @@
-//! Why a case or a program failed.
+//! [`Failed`]: any error as text.
 
 use std::fmt::Display;
 
@@ -9,13 +9,13 @@ use std::fmt::Display;
 pub struct Failed(String);
 
 impl Failed {
-    /// The words.
+    /// The reason; it may have several lines.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0
     }
 
-    /// The same for a trial.
+    /// Keeps the text as the message that the list of trials prints.
     pub(crate) fn of_trial(self) -> libtest_mimic::Failed {
         self.0.into()
     }

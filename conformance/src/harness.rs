@@ -16,14 +16,15 @@ use crate::foreign::Foreign;
 /// Connects the suite to one driver. The suite creates a new harness for each case.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
-    /// Opens a new connection. All connections of one harness are to the same bus. Harnesses may share a bus, because every
-    /// case uses unique names.
+    /// Opens a new connection. All connections of one harness are to the same bus. Harnesses may
+    /// share a bus, because every case uses unique names.
     ///
     /// # Errors
     /// The driver's error; it fails the case.
     async fn transport(&self) -> Result<Arc<dyn Transport>>;
 
-    /// How long to wait on this bus, for what must arrive and for what must not.
+    /// How long to wait on this bus: for what must arrive, and for what must
+    /// not. A slow bus may need more than the default.
     fn budget(&self) -> Budget;
 
     /// The clock that the cases run by. Default: [`Clock::Real`].
@@ -40,7 +41,8 @@ pub trait Harness: Send + Sync + 'static {
         Err("this harness has no foreign actors".to_owned())
     }
 
-    /// The disturbances that this harness can cause. Cases that need others are ignored with that reason. Default: none.
+    /// The disturbances that this harness can cause. Cases that need
+    /// others are ignored with that reason. Default: none.
     fn disturbances(&self) -> &'static [Disturbance] {
         &[]
     }
@@ -66,8 +68,8 @@ pub trait Harness: Send + Sync + 'static {
         driver_of_this_test()
     }
 
-    /// What the bus still holds after a case has closed everything, one item in a line. Any item fails the case. Default: none,
-    /// for a bus that cannot be inspected.
+    /// What the bus still holds after a case has closed everything, one item in a line. Any item fails the case.
+    /// Default: none, for a bus that cannot be inspected.
     async fn leftovers(&self) -> Vec<String> {
         Vec::new()
     }
@@ -82,11 +84,12 @@ pub enum Disturbance {
     Cut,
     /// The bus accepts no publishes until [`Harness::calm`].
     Block,
-    /// The bus restarts: every connection is lost, and what is durable survives. Other queues and messages may be lost, so no
-    /// case relies on them. For a bus that keeps everything, such as an in-memory one, it is the same as [`Cut`](Self::Cut).
+    /// The bus restarts: every connection is lost, and what is durable survives. Other queues and
+    /// messages may be lost, so no case relies on them. For a bus that keeps everything, such as an
+    /// in-memory one, it is the same as [`Cut`](Self::Cut).
     Restart,
-    /// Until [`Harness::calm`], each shared queue drops a message after more than [`DELIVERY_LIMIT`] failed deliveries. Every
-    /// returned message counts as failed and carries the count. Dead-letter queues have no limit.
+    /// Until [`Harness::calm`], each shared queue drops a message after more than [`DELIVERY_LIMIT`] failed deliveries.
+    /// Every returned message counts as failed and carries the count. Dead-letter queues have no limit.
     Limit,
     /// As [`Limit`](Self::Limit), but only messages left by a lost reader count as failed; requeued ones do not.
     LimitFailures,
@@ -107,7 +110,7 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// The two directions of waiting.
+/// How long the suite waits: for what must arrive, and to see that nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// How long to wait for what must arrive. The wait ends when it arrives, so this can be generous. Default: 10 s.

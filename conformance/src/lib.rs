@@ -1,7 +1,7 @@
 //! The conformance suite that every oslo-messaging driver runs.
 //!
-//! It depends on `oslo-messaging` alone and on no driver. The author of a driver implements [`Harness`] and writes a test with
-//! `harness = false`:
+//! It depends on `oslo-messaging` alone and on no driver. The author of a driver implements
+//! [`Harness`] and writes a test with `harness = false`:
 //!
 //! ```no_run
 //! use std::{process::ExitCode, sync::Arc};
@@ -31,13 +31,14 @@
 //! }
 //! ```
 //!
-//! Each [`Case`] is a trial and cites the sentence of the contract that it checks. A case that requires a capability which the
-//! driver does not declare is ignored with that reason; another case then expects that the driver refuses the behaviour. The
-//! planned cases are compared with the pinned list, so that no case stops running unnoticed. Cases that cut connections, block
-//! publishers, limit deliveries or restart the bus run where the harness supports it ([`Harness::disturbances`]).
+//! Each [`Case`] is a trial and cites the sentence of the contract that it checks. A case that requires a
+//! capability which the driver does not declare is ignored with that reason; another case then expects that the
+//! driver refuses the behaviour. The planned cases are compared with the pinned list, so that no case stops running
+//! unnoticed. Cases that cut connections, block publishers, limit deliveries or restart the bus run where the
+//! harness supports it ([`Harness::disturbances`]).
 //!
-//! Cases are examples. [`programs`] are generated, and their histories must satisfy rules. [`report`] turns the results into a
-//! page. [`Flaw`] lists defects that the suite must catch, which [`programs::prove`] checks.
+//! Cases are examples. [`programs`] are generated, and their histories must satisfy rules. [`report`] turns the results
+//! into a page. [`Flaw`] lists defects that the suite must catch, which [`programs::prove`] checks.
 
 mod arguments;
 mod case;

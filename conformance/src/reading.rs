@@ -28,18 +28,16 @@ impl Reading {
         self.listener.address().clone()
     }
 
-    /// The listener itself.
+    /// For operations without a budget of their own here, such as a stop or a cancelled poll.
     pub(crate) fn listener(&mut self) -> &mut dyn Listener {
         self.listener.as_mut()
     }
 
     /// Waits for exactly `count` messages. The caller settles them.
     ///
-    /// # Errors
-    /// They did not arrive within [`Budget::arrive`], or the listener failed or ended.
+    /// Fails if they do not arrive within [`Budget::arrive`], or the listener fails or ends.
     ///
-    /// # Panics
-    /// A poll returned no message, or more than it was asked for.
+    /// Panics if a poll returns no message, or more than it was asked for.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Box<dyn IncomingMessage>>, Failed> {
         let deadline = Deadline::after(self.budget.arrive);
         let mut taken = Vec::new();
@@ -56,18 +54,16 @@ impl Reading {
         Ok(taken)
     }
 
-    /// Waits for one message.
+    /// Waits for one message, within [`Budget::arrive`].
     ///
-    /// # Errors
-    /// As [`take`](Self::take).
+    /// Fails as [`take`](Self::take) does; the caller settles the message.
     pub(crate) async fn next(&mut self) -> Result<Box<dyn IncomingMessage>, Failed> {
         Ok(self.take(1).await?.pop().expect("as many were taken as were asked for"))
     }
 
     /// Waits for `count` messages, acknowledges each one when it arrives, and returns their bodies as text.
     ///
-    /// # Errors
-    /// As [`take`](Self::take), or an acknowledgement failed.
+    /// Fails as [`take`](Self::take) does, or if an acknowledgement fails; the text says what came before.
     pub(crate) async fn texts(&mut self, count: usize) -> Result<Vec<String>, Failed> {
         let mut read = Vec::new();
         while read.len() < count {
@@ -83,8 +79,7 @@ impl Reading {
     /// Waits for [`Budget::quiet`] and checks that nothing arrives.
     /// A message that arrives is dropped unsettled.
     ///
-    /// # Errors
-    /// Something arrived, or the listener failed or ended.
+    /// Fails if something arrives, or the listener fails or ends.
     pub(crate) async fn quiet(&mut self) -> Result<(), Failed> {
         match timeout(self.budget.quiet, self.listener.poll(NonZeroUsize::MIN)).await {
             Err(_) => Ok(()),
@@ -111,17 +106,15 @@ impl Reading {
         }))
     }
 
-    /// Closes the listener.
+    /// Requeues what is unsettled, within [`Budget::arrive`].
     ///
-    /// # Errors
-    /// The driver's.
+    /// Fails as [`Listener::close`] does.
     pub(crate) async fn close(self) -> DriverResult<()> {
         self.listener.close(Deadline::after(self.budget.arrive)).await
     }
 }
 
-/// The body of a message as text.
-/// Bytes that are not UTF-8 become U+FFFD.
+/// The body; bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn text(message: &dyn IncomingMessage) -> String {
     String::from_utf8_lossy(&message.message().body).into_owned()
 }

@@ -33,8 +33,7 @@ impl Recorder {
         Self { events: Arc::new(watch::Sender::new(Vec::new())), budget }
     }
 
-    /// Appends an event.
-    /// Wakes every wait on the list.
+    /// Appends an event, and wakes every wait on the list.
     pub(crate) fn record(&self, place: &str, what: impl fmt::Display) {
         let event = Event { place: place.to_owned(), what: what.to_string() };
         self.events.send_modify(|events| events.push(event));
@@ -54,11 +53,9 @@ impl Recorder {
 
     /// Waits until there are at least `count` events and returns all of them.
     ///
-    /// # Errors
-    /// They did not arrive within [`Budget::arrive`]; the message lists those that did.
+    /// Fails if they do not come within [`Budget::arrive`]; the text lists those that did.
     ///
-    /// # Cancellation
-    /// Safe: it only reads.
+    /// Can be cancelled: it only reads.
     pub(crate) async fn wait(&self, count: usize) -> Result<Vec<Event>, Failed> {
         let mut events = self.events.subscribe();
         if let Ok(arrived) = timeout(self.budget.arrive, events.wait_for(|events| events.len() >= count)).await {
@@ -70,11 +67,9 @@ impl Recorder {
 
     /// Waits for [`Budget::quiet`], checks that nothing is recorded meanwhile, and returns all events.
     ///
-    /// # Errors
-    /// Something was recorded; the message lists it.
+    /// Fails if something is recorded; the text lists it.
     ///
-    /// # Cancellation
-    /// Safe: it only reads.
+    /// Can be cancelled: it only reads.
     pub(crate) async fn quiet(&self) -> Result<Vec<Event>, Failed> {
         let before = self.events();
         let mut events = self.events.subscribe();

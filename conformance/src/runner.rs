@@ -25,15 +25,14 @@ const AT_ONCE: usize = 6;
 /// Its name can be asked for like that of a case.
 const PINNED: &str = "pinned::list";
 
-/// The result of a run of the suite.
-/// The numbers alone are not enough: an unknown name runs nothing, and so fails nothing.
+/// What [`run`] counted. The numbers alone are not enough: an unknown name runs nothing, and so fails nothing.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "it says whether the driver conforms"]
 pub struct Report {
     /// How many trials passed: the cases, and the comparison with the pinned list.
     pub passed: u64,
-    /// How many trials failed.
+    /// How many trials failed; with one the driver does not conform.
     pub failed: u64,
     /// How many cases did not run, since the driver lacks a capability or the harness a disturbance.
     pub ignored: u64,
@@ -52,10 +51,9 @@ impl Report {
     }
 }
 
-/// The `main` of a driver's conformance test: runs the trials that the command line asks for. `cargo nextest`, which runs one
-/// trial for each process, works too. `make` creates a harness for each case; `pinned` lists the cases that run on this driver,
-/// one in a line.
-/// The exit code is a failure also if the harness cannot connect.
+/// The `main` of a driver's conformance test: runs the trials that the command line asks for. `cargo nextest`, which
+/// runs one trial for each process, works too. `make` creates a harness for each case; `pinned` lists the cases that
+/// run on this driver, one in a line. The exit code is a failure also if the harness cannot connect.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, pinned: &str) -> ExitCode {
     match run(make, pinned, &Arguments::from_args()) {
         Ok(report) if report.conforms() => ExitCode::SUCCESS,
@@ -97,15 +95,15 @@ pub(crate) fn ignored(arguments: &libtest_mimic::Arguments, ids: Vec<String>, re
     conclusion.exit_code()
 }
 
-/// Whether to mark ignored trials in advance. Nextest reads the marks from the list. A run uses no marks, because a marked
-/// trial cannot report its reason.
+/// Whether to mark ignored trials in advance. Nextest reads the marks from the list. A run uses no marks,
+/// because a marked trial cannot report its reason.
 fn marks_ignored(arguments: &libtest_mimic::Arguments) -> bool {
     arguments.list || arguments.ignored
 }
 
-/// Runs the cases that `arguments` ask for, and writes how each ended where [`REPORT`](crate::report::REPORT) says. One
-/// more trial compares the pinned list with the planned cases. Under the machine's clock six run at once, unless `arguments`
-/// say otherwise.
+/// Runs the cases that `arguments` ask for, and writes how each ended where
+/// [`REPORT`](crate::report::REPORT) says. One more trial compares the pinned list with the planned cases.
+/// Under the machine's clock six run at once, unless `arguments` say otherwise.
 ///
 /// # Errors
 /// The harness cannot connect, and something is to run. A list without a bus has every case.
@@ -160,9 +158,9 @@ pub fn run<H: Harness>(
     Ok(Report { passed, failed, ignored, unknown })
 }
 
-/// The cases that apply to a driver that declares `capabilities`, each with the reason why it does not run, if any. Without a
-/// connection the capabilities are unknown, and every case is listed.
-/// Cases for drivers that lack a capability are left out where the driver has it.
+/// The cases that apply to a driver that declares `capabilities`, each with the reason why it does not run, if any.
+/// Without a connection the capabilities are unknown, and every case is listed. Cases for drivers that lack a
+/// capability are left out where the driver has it.
 fn planned(
     capabilities: Option<&Capabilities>,
     possible: &'static [Disturbance],
@@ -211,8 +209,7 @@ pub fn perform(case: &Case, harness: impl Harness) -> Result<(), Failed> {
 
 /// The capabilities of the driver, from a connection that is closed again.
 ///
-/// # Errors
-/// The harness cannot connect.
+/// Fails if the harness cannot connect. A failure to close the connection is no failure here.
 fn declared(harness: impl Harness) -> DriverResult<Capabilities> {
     runtime(harness.clock()).block_on(async {
         let stage = Stage::new(harness);

@@ -17,7 +17,7 @@ use crate::{Budget, Clock, Disturbance, Failed, Harness, Reading, Recorder};
 pub(crate) struct Stage {
     /// Makes the connections and disturbs them.
     harness: Box<dyn Harness>,
-    /// The suffix of its names.
+    /// The suffix that keeps its names apart from those of other cases and runs.
     unique: String,
     /// Closed before the connections.
     buses: Mutex<Vec<Bus>>,
@@ -39,7 +39,7 @@ impl Stage {
         }
     }
 
-    /// How long to wait on this bus.
+    /// That of the harness, so a slow bus gets more time.
     #[must_use]
     pub(crate) fn budget(&self) -> Budget {
         self.harness.budget()
@@ -69,16 +69,15 @@ impl Stage {
         format!("{what}-{}", self.unique)
     }
 
-    /// A new recorder with the budgets of this stage.
+    /// Each call makes a list of its own.
     #[must_use]
     pub(crate) fn recorder(&self) -> Recorder {
         Recorder::new(self.budget())
     }
 
-    /// The foreign actors.
+    /// Foreign actors follow the machine's clock alone.
     ///
-    /// # Errors
-    /// The harness has none, or its clock is paused.
+    /// Fails if the harness has none, or its clock is paused.
     pub(crate) fn foreign(&self) -> std::result::Result<Foreign, String> {
         match self.harness.clock() {
             Clock::Real => self.harness.foreign(),
@@ -86,40 +85,36 @@ impl Stage {
         }
     }
 
-    /// Opens a new connection.
+    /// Opens a connection of its own for each call.
     /// The stage keeps a reference, so that [`close`](Self::close) also closes what a failed case left open.
     ///
-    /// # Errors
-    /// The driver's.
+    /// Fails as [`Harness::transport`] does.
     pub(crate) async fn connect(&self) -> Result<Arc<dyn Transport>> {
         let transport = self.harness.transport().await?;
         self.opened.lock().expect("no panic while it is held").push(Arc::clone(&transport));
         Ok(transport)
     }
 
-    /// Opens a new connection, as a bus.
-    /// Each bus has a connection of its own.
+    /// Each bus has a connection of its own. [`close`](Self::close) closes the bus before its connection.
     ///
-    /// # Errors
-    /// The driver's.
+    /// Fails as [`Harness::transport`] does.
     pub(crate) async fn bus(&self) -> Result<Bus> {
         let bus = Bus::new(self.connect().await?);
         self.buses.lock().expect("no panic while it is held").push(bus.clone());
         Ok(bus)
     }
 
-    /// Causes a disturbance.
+    /// Returns once the disturbance is in effect. A lasting one ends with [`calm`](Self::calm).
     ///
-    /// # Errors
-    /// The harness failed to.
+    /// Fails with the reason that the harness gives.
     pub(crate) async fn disturb(&self, what: Disturbance) -> Result<(), Failed> {
         Ok(self.harness.disturb(what).await?)
     }
 
     /// Cuts every connection, and waits until each one that is not closed is ready again.
     ///
-    /// # Errors
-    /// The harness failed to, or a connection is not ready within [`Budget::arrive`].
+    /// Fails with the reason that the harness gives, or the state of a
+    /// connection that is not ready within [`Budget::arrive`].
     pub(crate) async fn cut(&self) -> std::result::Result<(), String> {
         self.harness.disturb(Disturbance::Cut).await?;
         let opened = self.opened.lock().expect("no panic while it is held").clone();
@@ -133,17 +128,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Forgets a connection that the caller has closed.
-    /// Otherwise [`close`](Self::close) would close it again.
+    /// For a connection that the caller has closed: [`close`](Self::close) would close it again.
     pub(crate) fn forget(&self, closed: &Arc<dyn Transport>) {
         let mut opened = self.opened.lock().expect("no panic while it is held");
         opened.retain(|transport| !Arc::ptr_eq(transport, closed));
     }
 
-    /// Ends lasting disturbances.
+    /// Ends lasting disturbances: a block of publishes or a delivery limit.
     ///
-    /// # Errors
-    /// The harness failed to.
+    /// Fails with the reason that the harness gives.
     pub(crate) async fn calm(&self) -> Result<(), Failed> {
         Ok(self.harness.calm().await?)
     }
@@ -160,11 +153,9 @@ impl Stage {
         Address::Topic { exchange: self.name(exchange), topic: self.name(topic) }
     }
 
-    /// Opens a listener.
-    /// The subscription may take [`Budget::arrive`].
+    /// Subscribes within [`Budget::arrive`]; the waits of the listener have the budgets of this stage.
     ///
-    /// # Errors
-    /// The driver's.
+    /// Fails as [`Transport::subscribe`] does.
     pub(crate) async fn read(&self, transport: &dyn Transport, subscription: Subscription) -> Result<Reading> {
         let listener = transport.subscribe(&subscription, self.soon()).await?;
         Ok(Reading::new(listener, self.budget()))
@@ -173,8 +164,7 @@ impl Stage {
     /// Publishes one message for each of `texts`, one after the other, without options.
     /// Each message has a deadline of its own.
     ///
-    /// # Errors
-    /// The driver's.
+    /// Fails with the first publish that does; the texts after it are not sent.
     pub(crate) async fn publish<T: AsRef<str>>(
         &self,
         transport: &dyn Transport,
@@ -191,8 +181,7 @@ impl Stage {
     /// Closes every connection and checks that the bus holds nothing more.
     /// Lasting disturbances end first. Buses close before their connections.
     ///
-    /// # Errors
-    /// Closing failed, or the harness reports leftovers.
+    /// Fails if closing does, or the harness reports leftovers.
     pub(crate) async fn close(&self) -> Result<(), Failed> {
         self.calm().await?;
         let buses = std::mem::take(&mut *self.buses.lock().expect("no panic while it is held"));

@@ -24,7 +24,7 @@ const ADDED_BY_THE_BUS: [&str; 3] = ["client_timeout", "msg_id", "reply_q"];
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);
 
-/// What clones of a context share.
+/// Clones share it; a context with another value copies it.
 #[derive(Clone, Default)]
 struct Inner {
     values: Vec<(String, Payload)>,
@@ -32,7 +32,7 @@ struct Inner {
     request: Option<RequestInfo>,
 }
 
-/// What a handler can know of the request it is answering.
+/// What a handler can know of its request: enough to recognise one that may have run before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestInfo {
@@ -40,7 +40,7 @@ pub struct RequestInfo {
     pub unique_id: String,
     /// Whether the broker handed it over before, so that it may have run already.
     pub redelivered: bool,
-    /// Whether the caller waits for an answer.
+    /// Whether the caller waits for an answer; `false` for a cast.
     pub is_call: bool,
 }
 
@@ -65,16 +65,16 @@ impl Context {
         Ok(self.with_payload(name.into(), Payload::encode(value)?))
     }
 
-    /// The value called `name`; `None` if there is none or it is not a `T`.
+    /// The value called `name`; `None` if it is missing or does not decode into a `T`.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.values().find(|(key, _)| *key == name).and_then(|(_, value)| value.decode().ok())
     }
 
-    /// All values as one `T`.
+    /// All values as one `T`, such as a struct with a field for each name.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not make a `T`.
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if they do not decode into a `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         // Joined as text: the values stay what the sender wrote until the type of the caller decodes them.
         let mut object = String::from("{");
@@ -108,7 +108,7 @@ impl Context {
         Self(Arc::new(Inner { deadline: None, ..(*self.0).clone() }))
     }
 
-    /// In a handler: the request that is being answered.
+    /// In a handler: the request that is being answered. `None` in a context that a program made itself.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.0.request.as_ref()
@@ -144,6 +144,7 @@ impl Context {
         Self(Arc::new(Inner { values, deadline: None, request: None }))
     }
 
+    /// A value that replaces another one keeps its place in the order.
     fn with_payload(&self, name: String, value: Payload) -> Self {
         let mut inner = (*self.0).clone();
         match inner.values.iter_mut().find(|(key, _)| *key == name) {

@@ -1,4 +1,4 @@
-//! A point in time by which an operation must have ended.
+//! Deadlines in place of timeouts: each layer passes the same point in time on, so their waits do not add up.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Deadline {
         Self(Instant::now() + budget.min(LONGEST))
     }
 
-    /// The deadline at `instant`.
+    /// The deadline at `instant`, which is not cut to a year.
     #[must_use]
     pub fn at(instant: Instant) -> Self {
         Self(instant)
@@ -42,7 +42,7 @@ impl Deadline {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
+    /// Whether it has passed, which it has from its very instant on.
     #[must_use]
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()

@@ -1,8 +1,8 @@
 //! The one error type of this crate: its kind, the operation, and whether the method may have run.
 //!
 //! Drivers build an [`Error`] from the client library's own error, which stays reachable as its source. Core adds
-//! context on the way up. It changes the kind in one place: a call that ends at its deadline is a timeout, with what its
-//! publish failed with as the source.
+//! context on the way up. It changes the kind in one place: a call that ends at its deadline is a timeout,
+//! with the error of its publish as the source.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use crate::excerpt::{Excerpt, cut, excerpt};
 
-/// The result of every fallible operation here.
+/// A result whose error is this crate's [`Error`], unless another type is named.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, for programs to match on.
 ///
-/// A kind does not say whether another attempt helps, or whether the method ran: ask `Error::is_transient` and
-/// `Error::executed`.
+/// A kind does not say whether another attempt helps, or whether the method ran:
+/// ask `Error::is_transient` and `Error::executed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -130,7 +130,7 @@ impl fmt::Display for ErrorKind {
 /// Whether the requested method may have run, or the message may have had its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Executed {
-    /// It certainly did not and will not: sending again is safe.
+    /// It certainly did not happen and will not: sending again is safe.
     No,
     /// It is unknown here; reconcile before you repeat it.
     Maybe,
@@ -139,7 +139,7 @@ pub enum Executed {
     Yes,
 }
 
-/// Why an operation failed.
+/// Why an operation failed, and what is known of its effect all the same.
 ///
 /// Cheap to move (one pointer); a clone shares the source. `Display` is one line: operation, kind, context, and the
 /// source's own text, each text in it escaped and cut as an [`Excerpt`](crate::driver::Excerpt). `{:?}` is the same
@@ -150,7 +150,9 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
+    /// A verb, which the line of the error begins with.
     operation: &'static str,
+    /// What the kind implies, until a layer that knows more replaces it.
     executed: Executed,
     /// Whether core may repeat the operation.
     transient: bool,
@@ -186,7 +188,7 @@ impl Error {
         }))
     }
 
-    /// What went wrong, for programs to match on.
+    /// What went wrong, for programs to match on; context and source are for people.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -215,7 +217,7 @@ impl Error {
         self.0.context.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// Sets what is known about the execution.
+    /// Replaces what the kind implies; a driver that certainly sent nothing says [`Executed::No`].
     #[must_use]
     pub fn with_executed(mut self, executed: Executed) -> Self {
         self.0.executed = executed;

@@ -6,8 +6,8 @@ use crate::{Error, ErrorKind, Failure, RemoteError};
 
 /// An error type whose values reach the caller as a Python exception.
 ///
-/// With an implementation, `?` converts the error into a [`Failure`]. `Failure` itself does not implement `Exception`;
-/// it is passed through unchanged.
+/// With an implementation, `?` converts the error into a [`Failure`].
+/// `Failure` itself does not implement `Exception`; it is passed through unchanged.
 ///
 /// ```
 /// use oslo_messaging::{Exception, Failure};
@@ -26,7 +26,7 @@ use crate::{Error, ErrorKind, Failure, RemoteError};
 /// assert_eq!(failure.to_string(), "shop.errors.OutOfStock: out of stock");
 /// ```
 pub trait Exception {
-    /// The exception that the caller gets.
+    /// The exception that the caller gets. `?` in a handler calls this.
     fn failure(&self) -> Failure;
 }
 

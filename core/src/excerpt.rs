@@ -9,8 +9,8 @@ use std::fmt::{self, Display, Write};
 const LONGEST: usize = 1_024;
 
 /// Shows text that a peer or a broker wrote as part of one line: characters that control a terminal, end a line or turn
-/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`), and what is over 1 KiB is cut, with the length of
-/// the whole.
+/// the direction of writing are escaped as in Rust (`\n`, `\u{1b}`),
+/// and what is over 1 KiB is cut, with the length of the whole.
 ///
 /// Everything of this crate's that is logged, and the `Display` of its errors, is written through it. A driver does so
 /// with the broker's texts; an [`Error`](crate::Error) needs no more, since it does so itself.
@@ -56,10 +56,10 @@ pub(crate) fn cut(value: impl Display) -> String {
     short.text
 }
 
-/// Escapes and cuts what is written to it.
+/// Escapes and cuts piece by piece, so that a long text is never held whole.
 struct LineWriter<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
-    /// How many bytes may still be shown.
+    /// Counts down from [`LONGEST`]; an escape that does not fit is left out whole.
     left: usize,
     /// Whether something was left out already: nothing behind it is shown.
     full: bool,
@@ -102,8 +102,9 @@ impl Write for LineWriter<'_, '_> {
     }
 }
 
-/// Keeps the beginning of what is written to it.
+/// Keeps the first [`LONGEST`] bytes of what is written to it, and counts the rest.
 struct Truncated {
+    /// At most [`LONGEST`] bytes, never cut inside a character.
     text: String,
     whole: usize,
 }

@@ -26,6 +26,7 @@ const DISPATCHER: &str = "oslo_messaging.rpc.dispatcher";
 pub struct Failure {
     // Boxed, because every handler returns one or carries room for it.
     raised: Box<Raised>,
+    /// Not on the wire: only the log and the metrics of this server depend on it.
     nature: Nature,
 }
 
@@ -34,7 +35,7 @@ pub struct Failure {
 pub(crate) enum Nature {
     /// Logged as an error: the default.
     Unexpected,
-    /// Part of the contract of the method.
+    /// Part of the contract of the method, so it is logged at DEBUG.
     Expected,
     /// No method ran, since the request asks for what the server does not have.
     Refused(Refusal),
@@ -66,8 +67,8 @@ impl Failure {
         Self { raised: Box::new(raised), nature: Nature::Unexpected }
     }
 
-    /// What an error that is no [`Exception`](crate::Exception) is to a caller: a `RuntimeError` with its text; its
-    /// sources make the traceback.
+    /// The exception for an error that does not implement [`Exception`](crate::Exception):
+    /// a `RuntimeError` with its text; its sources make the traceback.
     #[must_use]
     pub fn internal(error: impl StdError) -> Self {
         let message = error.to_string();
@@ -81,7 +82,7 @@ impl Failure {
         Self::new(BUILTINS, "RuntimeError", message).with_traceback(chain(&causes))
     }
 
-    /// What a caller makes the exception with, by position. A value that is no array is the one argument.
+    /// The positional arguments with which a caller makes the exception. A value that is not an array is the only one.
     ///
     /// A value without a JSON form is left out with a warning, since a failure must not fail.
     #[must_use]
@@ -94,7 +95,7 @@ impl Failure {
         self
     }
 
-    /// What a caller makes the exception with, by name: a struct, a map with text keys or `()`.
+    /// The arguments by name with which a caller makes the exception: a struct, a map with text keys or `()`.
     ///
     /// A value without such a JSON form is left out with a warning, since a failure must not fail.
     #[must_use]
@@ -106,7 +107,7 @@ impl Failure {
         self
     }
 
-    /// Says where it came from, in lines that end in a line end.
+    /// Sets where it came from. Each line ends in a newline, as in Python.
     ///
     /// Replaces an earlier one. The caller sees it in `RemoteError::traceback`, and Python adds it to the message.
     #[must_use]
@@ -126,8 +127,7 @@ impl Failure {
 
     /// No endpoint of this namespace and version has `method`.
     ///
-    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
-    /// `NoSuchMethod`).
+    /// Class and text as in the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`, `NoSuchMethod`).
     #[must_use]
     pub fn no_such_method(method: &str) -> Self {
         Self::new(DISPATCHER, "NoSuchMethod", format!("Endpoint does not support RPC method {method}"))
@@ -135,8 +135,7 @@ impl Failure {
 
     /// No endpoint has this namespace and a version that serves `version`.
     ///
-    /// The class and the text are those of the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`,
-    /// `UnsupportedVersion`).
+    /// Class and text as in the reference (oslo.messaging 18.3.1, `rpc/dispatcher.py`, `UnsupportedVersion`).
     #[must_use]
     pub fn unsupported_version(version: &str, method: &str) -> Self {
         let text = format!("Endpoint does not support RPC version {version}. Attempted method: {method}");
@@ -150,7 +149,7 @@ impl Failure {
         Self::new(BUILTINS, "TypeError", format!("{method}() cannot take these arguments: {why}"))
     }
 
-    /// The handler panicked, saying `text`.
+    /// What a panic of the handler is to its caller; `text` is what the panic said.
     ///
     /// A `RuntimeError`; the caller sees the text of the panic.
     pub(crate) fn panicked(text: &str) -> Self {
@@ -175,13 +174,13 @@ impl Failure {
         &self.raised.message
     }
 
-    /// What a caller makes the exception with, by position: always an array.
+    /// The positional arguments with which a caller makes the exception: always an array.
     #[must_use]
     pub fn args(&self) -> &Payload {
         &self.raised.args
     }
 
-    /// What a caller makes the exception with, by name: always an object.
+    /// The arguments by name with which a caller makes the exception: always an object.
     #[must_use]
     pub fn kwargs(&self) -> &Payload {
         &self.raised.kwargs
@@ -199,12 +198,12 @@ impl Failure {
         self.nature == Nature::Expected
     }
 
-    /// What it is to the server that answers it.
+    /// How the server logs and counts it. A caller cannot see this.
     pub(crate) fn nature(&self) -> Nature {
         self.nature
     }
 
-    /// Says that no method ran, for want of what `refusal` names.
+    /// Marks it as raised without running a method, because the server lacks what `refusal` names.
     pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
         self.nature = Nature::Refused(refusal);
         self
@@ -215,14 +214,14 @@ impl Failure {
         self.raised.whole_text()
     }
 
-    /// The same under another name.
+    /// The same failure as another class; arguments, text and traceback stay.
     pub(crate) fn renamed(mut self, module: &str, class: &str) -> Self {
         module.clone_into(&mut self.raised.module);
         class.clone_into(&mut self.raised.class);
         self
     }
 
-    /// Logs that a part was left out.
+    /// Logs a warning that names the class, the part that was left out and the reason, but not its value.
     fn warn(&self, part: &'static str, error: &crate::Error) {
         let (class, module) = (Excerpt(self.class()), Excerpt(self.module()));
         tracing::warn!(%class, %module, %part, %error, "part of a failure has no JSON form");
@@ -230,7 +229,7 @@ impl Failure {
 }
 
 impl From<Failure> for RemoteError {
-    /// What the caller gets of what a handler answered.
+    /// The exception as its caller sees it, without whether it was expected.
     fn from(failure: Failure) -> Self {
         Self(failure.raised)
     }

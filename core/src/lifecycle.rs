@@ -5,8 +5,8 @@
 //! `Stopped` (nothing new arrives, what arrived may still run), `Ended` with the reason.
 //!
 //! `stop` waits for `Stopped`, `wait` for `Ended`, and `shutdown` asks for both and aborts the task at its deadline.
-//! All of them take `&self` and may be called from several tasks at once; each sees the same outcome, since the phase
-//! is a `watch` channel.
+//! All of them take `&self` and may be called from several tasks at once;
+//! each sees the same outcome, since the phase is a `watch` channel.
 
 use std::fmt;
 use std::future::Future;
@@ -82,7 +82,7 @@ impl EndBy {
 }
 
 impl TaskHandle {
-    /// Starts the task that `run` makes of its side.
+    /// Spawns the task that `run` makes of its control. Must be called inside a tokio runtime.
     pub(crate) fn start<F>(what: &'static str, name: impl fmt::Display, run: impl FnOnce(TaskControl) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -107,11 +107,10 @@ impl TaskHandle {
             .map_or_else(|_| Err(self.was_aborted("stop")), |_| Ok(()))
     }
 
-    /// Asks the task to stop and waits until it has ended. Past `deadline` it aborts the task, and with it what still
-    /// runs.
+    /// Asks the task to stop and waits until it has ended.
+    /// Past `deadline` it aborts the task, and with it what still runs.
     ///
-    /// # Errors
-    /// What ended the task, if it was not asked to stop; `Timeout`.
+    /// Errors: what ended the task, if it was not asked to stop; `Timeout`.
     pub(crate) async fn shutdown(&self, deadline: Deadline) -> Result<()> {
         // Before the request to stop: the task must know the end when it begins to stop.
         self.end.send_replace(Some(EndBy::new(deadline)));
@@ -156,6 +155,7 @@ impl TaskHandle {
         }
     }
 
+    /// False once the end was published, even if the task has not returned yet.
     fn is_running(&self) -> bool {
         !self.task.is_finished() && !matches!(*self.phase.borrow(), Phase::Ended(_))
     }
@@ -186,11 +186,11 @@ pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>)
     let _ = stop.wait_for(Option::is_some).await;
 }
 
-/// Polls `work` once, here, so that what came first starts first; what is not done by then goes on in a task of its
-/// own.
+/// Polls `work` once, here, so that what came first starts first;
+/// what is not done by then goes on in a task of its own.
 ///
-/// A panic in it ends it alone. Those of the application's code are caught where they can be answered; this is for the
-/// rest.
+/// A panic in it ends it alone. Those of the application's code are caught
+/// where they can be answered; this is for the rest.
 pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // A waker of no effect will do: the task polls again as soon as it exists.

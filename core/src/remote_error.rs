@@ -1,4 +1,4 @@
-//! How a remote method failed: the exception that its server sent.
+//! The exception that a remote method failed with, as its caller sees it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,8 +13,8 @@ use crate::{Error, Payload};
 /// `Display` and `{:?}` are one line, `module.class: message`, each escaped and cut as an
 /// [`Excerpt`](crate::driver::Excerpt); `{:#?}` is all of it.
 ///
-/// Reached through `Error::remote` on an error of the kind `Remote`. Match on `module` and `class`; the message is
-/// for people.
+/// Reached through `Error::remote` on an error of the kind `Remote`.
+/// Match on `module` and `class`; the message is for people.
 #[derive(Clone, PartialEq)]
 pub struct RemoteError(pub(crate) Box<Raised>);
 
@@ -26,9 +26,9 @@ pub(crate) struct Raised {
     /// Empty if the server named none.
     pub(crate) module: String,
     pub(crate) message: String,
-    /// A JSON array.
+    /// Always a JSON array: anything else was left out on receipt.
     pub(crate) args: Payload,
-    /// A JSON object.
+    /// Always a JSON object: anything else was left out on receipt.
     pub(crate) kwargs: Payload,
     /// Lines with their line ends; empty if the server sent none.
     pub(crate) traceback: Vec<String>,
@@ -75,7 +75,7 @@ impl RemoteError {
 }
 
 impl Error {
-    /// How the remote method failed, if that is what this is.
+    /// The exception of the remote method, if it is the source of this error.
     ///
     /// `None` if the source is something else, also if a remote error stands deeper among the sources.
     #[must_use]

@@ -7,8 +7,8 @@ use crate::{Context, Payload, Result};
 /// Translates every argument, every result and the context, as the reference's serializers do.
 ///
 /// Called once for each argument, once for the result and once for the context, on each side. The context that an
-/// argument or a result comes with is the application's own: not yet translated where it is sent, translated already
-/// where it arrived.
+/// argument or a result comes with is the application's own:
+/// not yet translated where it is sent, translated already where it arrived.
 pub trait Serializer: fmt::Debug + Send + Sync + 'static {
     /// An argument or a result, before it is sent.
     ///

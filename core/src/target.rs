@@ -33,7 +33,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The servers of `topic`.
+    /// Any one server of `topic`, until `server` or `fanout` says otherwise.
     #[must_use]
     pub fn topic(topic: impl Into<String>) -> Self {
         Self { topic: Some(topic.into()), ..Self::default() }
@@ -67,14 +67,14 @@ impl Target {
         self
     }
 
-    /// Means every server of the topic.
+    /// Means every server of the topic, also where a server is named. Only a cast can be a fanout.
     #[must_use]
     pub fn fanout(mut self) -> Self {
         self.fanout = true;
         self
     }
 
-    /// Where a request to this target is sent.
+    /// Where a request to this target is sent: a fanout goes before a server, a server before the topic.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a topic.

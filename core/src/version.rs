@@ -41,8 +41,7 @@ pub(crate) fn is_compatible(implemented: Option<&Version>, requested: Option<&Ve
 impl FromStr for Version {
     type Err = Error;
 
-    /// # Errors
-    /// [`ErrorKind::InvalidTarget`] unless the text is two or three integers joined by dots.
+    /// Errors: [`ErrorKind::InvalidTarget`] unless the text is two or three integers joined by dots.
     fn from_str(text: &str) -> Result<Self, Error> {
         let parts: Option<Vec<u32>> = text.split('.').map(integer).collect();
         match parts.as_deref() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a link, listener or consumer must stay up after a recovery before its next loss starts with the shortest wait
-/// again.
+/// How long a link, listener or consumer must stay up after a recovery
+/// before its next loss starts with the shortest wait again.
 pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// The recovery attempts since the thing was last up for [`STABLE_AFTER`].
@@ -14,7 +14,7 @@ pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
 pub(crate) struct Attempts {
     /// Attempts since the last stable time. It saturates.
     count: u32,
-    /// When the thing came up last.
+    /// When the thing came up last; at first, when this was made.
     since: Instant,
 }
 
@@ -32,8 +32,8 @@ impl Attempts {
         }
     }
 
-    /// Notes that a recovery succeeded.
-    /// The count stays: only time up resets it.
+    /// To be called when a recovery succeeded: the time up begins here.
+    /// The count stays; only the next loss after enough time up resets it.
     pub(crate) fn back(&mut self) {
         self.since = Instant::now();
     }

@@ -8,24 +8,26 @@ use oslo_messaging::driver::jitter;
 
 use crate::config::AmqpConfig;
 
-/// The first and the longest wait where an operator must change something: a password, a virtual host, a queue of
-/// another type.
+/// The first and the longest wait where an operator must change something:
+/// a password, a virtual host, a queue of another type.
 ///
 /// The bound doubles from the first value to the second.
 const PATIENT: Duration = Duration::from_secs(2);
+/// The highest bound of those waits: an operator may take hours, and a corrected broker is found within a minute.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 /// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
 /// A lower `reconnect_wait` or `reconnect_wait_max` is raised to it.
 const LEAST: Duration = Duration::from_millis(100);
-/// The longest wait before another host is tried: short, because callers wait, but long enough that the clients of
-/// one node do not all reach the next at once.
+/// The longest wait before another host is tried: short, because callers wait,
+/// but long enough that the clients of one node do not all reach the next at once.
 const FAILOVER: Duration = Duration::from_millis(250);
 
-/// A wait before the next attempt.
+/// Which wait comes before the next attempt: it depends on what failed, and on how often.
+/// Every wait has a cap, so a count of attempts may grow without a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backoff {
-    /// After so many attempts that may succeed without help: a random wait below a bound that doubles, or grows
-    /// by `reconnect_backoff`.
+    /// After so many attempts that may succeed without help:
+    /// a random wait below a bound that doubles, or grows by `reconnect_backoff`.
     ///
     /// The first bound is `reconnect_wait`, the highest `reconnect_wait_max`.
     Exponential(u32),
@@ -38,7 +40,7 @@ pub(crate) enum Backoff {
 }
 
 impl Backoff {
-    /// The wait. `random` is uniform in `0.0..1.0`.
+    /// `random` is uniform in `0.0..1.0`, and scales the wait below its bound.
     pub(crate) fn delay(self, config: &AmqpConfig, random: f64) -> Duration {
         match self {
             Self::Exponential(attempts) => {
@@ -67,7 +69,7 @@ impl Backoff {
     }
 }
 
-/// The configured lower bound of a wait.
+/// The lower bound of every wait but the long ones for an operator:
 /// `reconnect_delay`, and a random part of `reconnect_splay` on top.
 fn least_delay(config: &AmqpConfig, random: f64) -> Duration {
     config.reconnect_delay.saturating_add(config.reconnect_splay.mul_f64(random))

@@ -13,6 +13,7 @@ use crate::{AmqpConfig, AmqpTransport};
 
 /// Connects URLs of the schemes `rabbit`, `kombu`, `amqp` and `amqps`; only the last one implies TLS.
 /// A suffix behind `+` is checked by the connect, not here.
+/// One connector serves any number of URLs; each connect gets a transport of its own.
 #[derive(Debug, Clone, Default)]
 pub struct AmqpConnector {
     /// Cloned for each connect.
@@ -37,8 +38,7 @@ impl Connector for AmqpConnector {
 
     /// Each call opens a transport of its own, with two connections and more when listeners need more channels.
     ///
-    /// # Errors
-    /// Those of `AmqpTransport::connect`.
+    /// Fails as `AmqpTransport::connect` does.
     async fn connect(&self, url: &TransportUrl, deadline: Deadline) -> Result<Arc<dyn Transport>> {
         Ok(Arc::new(AmqpTransport::connect(url, self.config.clone(), deadline).await?))
     }

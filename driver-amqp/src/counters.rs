@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::counter;
 
-/// A snapshot of what a transport has done since it connected. None of the counts is ever reset.
+/// A snapshot of what a transport has done since it connected.
+/// None of the counts is ever reset, so the difference of two snapshots is what happened in between.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
@@ -13,32 +14,29 @@ pub struct Counters {
     pub publishes: u64,
     /// Messages that the broker confirmed, by an ack or a nack.
     ///
-    /// A confirm of several messages counts each of them. A returned message is confirmed too, so it counts here as
-    /// well.
+    /// A confirm of several messages counts each of them.
+    /// A returned message is confirmed too, so it counts here as well.
     pub confirms: u64,
-    /// Messages that the broker returned as undeliverable.
-    /// Their publishes fail with `Undeliverable`.
+    /// Messages that the broker returned as undeliverable. Their publishes fail with `Undeliverable`.
     pub returns: u64,
-    /// Messages that the driver acknowledged before handover.
-    /// Requests of RPC servers are handed over this way.
+    /// Messages that the driver acknowledged before handover, such as the requests of RPC servers by default.
     pub handed_over_acknowledged: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub handover_acknowledgements: u64,
-    /// Messages handed over for the receiver to settle.
-    /// A message that is delivered again counts again.
+    /// Messages handed over for the receiver to settle. A message that is delivered again counts again.
     pub handed_over_unsettled: u64,
     /// Acknowledgement frames for those: one may cover several messages.
     pub receiver_acknowledgements: u64,
     /// Lost links. A link has two connections or more, and is lost with any of them.
     /// A failed attempt to connect is no loss.
     pub losses: u64,
-    /// Reconnects after a loss.
+    /// Links that were made after a loss. The first connect does not count.
     pub reconnects: u64,
-    /// Listeners that resubscribed, and single consumers that were restored, after a loss or a cancellation by
-    /// the broker.
+    /// Listeners that resubscribed, and single consumers that were restored,
+    /// after a loss or a cancellation by the broker.
     pub recoveries: u64,
-    /// Messages that were settled after their channel was lost: the broker redelivers them.
-    /// Requeues and rejects count too.
+    /// Messages that were settled after their channel was lost:
+    /// the broker redelivers them. Requeues and rejects count too.
     pub settlements_dropped: u64,
     /// Messages that were received and not handed over when their channel was lost: the broker redelivers them.
     pub deliveries_dropped: u64,
@@ -46,26 +44,40 @@ pub struct Counters {
     pub stream_messages_missed: u64,
 }
 
-/// The live counters of one transport. Those with a name are added to the metrics of the process too. Relaxed atomics:
-/// reading a count orders no other memory.
+/// The live counters of one transport. Those with a name are added to the metrics of the process too.
+/// Relaxed atomics: reading a count orders no other memory.
 #[derive(Debug)]
 pub(crate) struct Counts {
+    /// Counted when lapin has queued the frames, before any confirm.
     pub(crate) publishes: Count,
+    /// Counted when lapin resolves a confirm, and so once for each message of a `multiple` one.
     pub(crate) confirms: Count,
+    /// Counted when the publisher takes in the frame reader's report:
+    /// at the next confirm, or when it leaves the channel.
     pub(crate) returns: Count,
+    /// Counted once the acknowledgement is written, so a message of a lost channel does not count.
     pub(crate) handed_over_acknowledged: Count,
+    /// Counted when the write begins; it may fail.
     pub(crate) handover_acknowledgements: Count,
+    /// Counted at the handover, however the receiver settles.
     pub(crate) handed_over_unsettled: Count,
+    /// Counted when the settler begins to write them; the write may fail.
     pub(crate) receiver_acknowledgements: Count,
+    /// Counted by the supervisor, which is why the two connections of a link count once.
     pub(crate) losses: Count,
+    /// Counted when the link is up, before listeners resubscribe on it.
     pub(crate) reconnects: Count,
+    /// Counted after the health shows the listener as restored, so a test can wait for it.
     pub(crate) recoveries: Count,
+    /// Counted by the settler for what it holds at the loss, and by each later settlement.
     pub(crate) settlements_dropped: Count,
+    /// Counted when the session is given up, and for a batch whose acknowledgement failed.
     pub(crate) deliveries_dropped: Count,
+    /// Counted at the handover of the first message behind a gap, by the length of that gap.
     pub(crate) stream_messages_missed: Count,
 }
 
-/// One counter of one transport.
+/// One counter of one transport; some add to a metric of the process as well.
 #[derive(Debug)]
 pub(crate) struct Count {
     /// Since the transport connected.
@@ -75,8 +87,8 @@ pub(crate) struct Count {
     metric: Option<&'static str>,
 }
 
-/// Adds `more` to one counter, and to its metric. The metric is looked up by its name each time, so a recorder that is
-/// installed late still gets later increments.
+/// Adds `more` to one counter, and to its metric.
+/// The metric is looked up by its name each time, so a recorder that is installed late still gets later increments.
 pub(crate) fn count(counter: &Count, more: usize) {
     counter.total.fetch_add(more as u64, Ordering::Relaxed);
     if let Some(metric) = counter.metric {
@@ -90,6 +102,7 @@ impl Count {
         Self { total: AtomicU64::new(0), metric: Some(metric) }
     }
 
+    /// A count without a metric: only tests and `Counters` read it.
     const fn unnamed() -> Self {
         Self { total: AtomicU64::new(0), metric: None }
     }
@@ -117,7 +130,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Not atomic as a whole.
+    /// Each count is read on its own, so two counts of one snapshot may differ by work that is under way.
     pub(crate) fn read(&self) -> Counters {
         let read = |counter: &Count| counter.total.load(Ordering::Relaxed);
         Counters {

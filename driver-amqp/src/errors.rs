@@ -1,7 +1,7 @@
 //! Translates lapin's errors; no other file does.
 //!
-//! Kinds come from the reply code, and from the text only where RabbitMQ uses one code for several causes. Words of the
-//! broker that are matched here are those of RabbitMQ 3.10 to 4.3.
+//! Kinds come from the reply code, and from the text only where RabbitMQ uses one code for several causes.
+//! Words of the broker that are matched here are those of RabbitMQ 3.10 to 4.3.
 
 use std::error::Error as StdError;
 
@@ -14,8 +14,8 @@ use crate::frames::Violation;
 
 /// The kind of lapin's `error` for `operation`. What was executed is left open: the caller knows what was sent.
 ///
-/// The result says executed `No`. A caller that had sent a message must overwrite that, as `unknown` does. lapin's
-/// error is the source, so its text is never lost.
+/// The result says executed `No`. A caller that had sent a message must overwrite that, as `unknown` does.
+/// lapin's error is the source, so its text is never lost.
 pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error {
     // The broker rejects a client certificate only after the TLS handshake, so it arrives as an error of a read.
     if let Lapin::IOError(io) = error.kind()
@@ -44,13 +44,13 @@ pub(crate) fn translate(operation: &'static str, error: &lapin::Error) -> Error 
 }
 
 /// The error of a publish or delivery whose outcome is unknown: executed `Maybe`.
-/// To be used as soon as lapin had the message.
+/// To be used for every error after lapin got the message.
 pub(crate) fn unknown(operation: &'static str, error: &lapin::Error) -> Error {
     translate(operation, error).with_executed(Executed::Maybe)
 }
 
-/// The error of an operation that needs a connection while there is none. Transient and executed `No`. A caller whose
-/// message may have been sent must overwrite the latter.
+/// The error of an operation that needs a connection while there is none. Transient and executed `No`.
+/// A caller whose message may have been sent must overwrite the latter.
 pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
     Error::new(ErrorKind::Disconnected, operation)
         .with_executed(Executed::No)
@@ -58,8 +58,8 @@ pub(crate) fn lost(operation: &'static str, reason: &str) -> Error {
         .with_context("reason", reason)
 }
 
-/// The kind of an error for which the frame reader ended the connection. A retry helps in no case: `frame_max`
-/// needs an operator, and the others are faults of the peer.
+/// The kind of an error for which the frame reader ended the connection.
+/// A retry helps in no case: `frame_max` needs an operator, and the others are faults of the peer.
 ///
 /// Without a wildcard, so that a new violation must be placed here.
 fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {
@@ -76,10 +76,9 @@ fn kind_of_violation(violation: &Violation) -> (ErrorKind, bool) {
     }
 }
 
-/// The kind of a reply code, and whether a retry may help (AMQP 0-9-1, and how RabbitMQ uses it).
+/// The kind of a reply code, and whether the error is transient (AMQP 0-9-1, and how RabbitMQ uses it).
 ///
-/// The second value is whether the error is transient. An unknown code counts as a lost connection, which the driver
-/// makes again.
+/// An unknown code counts as a lost connection, which the driver makes again.
 fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
     match code {
         311 => (ErrorKind::TooLarge, false),
@@ -102,13 +101,12 @@ fn kind_of(code: u16, text: &str) -> (ErrorKind, bool) {
     }
 }
 
-/// The broker's words for a stream whose replica on the connected node has not started, or is restarting. RabbitMQ
-/// sends them with 404 or 406.
+/// The broker's words for a stream whose replica on the connected node has not started,
+/// or is restarting. RabbitMQ sends them with 404 or 406.
 const NO_REPLICA: [&str; 2] =
     ["does not have a running replica on the local node", "does not have a replica on the local node"];
 
-/// Whether `text` says that a virtual host, user or node is at its connection limit. Names in quotes come before
-/// that.
+/// Whether `text` says that a virtual host, user or node is at its connection limit. Names in quotes come before that.
 ///
 /// A name could itself contain the words, so only what follows the last quote counts.
 fn names_connection_limit(text: &str) -> bool {

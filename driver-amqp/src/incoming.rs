@@ -1,8 +1,9 @@
-//! A received message, and how it is settled.
+//! A received message, which its receiver settles once, without a wait for the broker.
 //!
-//! Settling consumes the message, so it cannot be settled twice. The decision is queued for the task that writes for
-//! the listener's channel; nothing here waits for the broker. AMQP does not confirm a basic.ack, basic.nack or
-//! basic.reject, so a success means that the decision was queued, not that the broker has it.
+//! Settling consumes the message, so it cannot be settled twice.
+//! The decision is queued for the task that writes for the listener's channel; nothing here waits for the broker.
+//! AMQP does not confirm a basic.ack, basic.nack or basic.reject,
+//! so a success means that the decision was queued, not that the broker has it.
 
 use async_trait::async_trait;
 use oslo_messaging::Result;
@@ -11,16 +12,18 @@ use oslo_messaging::driver::{IncomingMessage, Message};
 use crate::consume::ack_frames::Tag;
 use crate::consume::settler::{Command, Settler};
 
-/// A received message. One that the driver acknowledged before handover has no settler.
+/// A received message. One that the driver acknowledged
+/// before handover has no settler. Dropping an unsettled one requeues it.
 #[derive(Debug)]
 pub(crate) struct AmqpIncoming {
     /// The decoded message. Receivers see nothing of lapin.
     message: Message,
-    /// The flag of basic.deliver. The broker sets it if it has delivered the message before, whether or not a receiver
-    /// saw it.
+    /// The flag of basic.deliver. The broker sets it
+    /// if it has delivered the message before, whether or not a receiver saw it.
     redelivered: bool,
-    /// The delivery tag, and the task that writes its settlement. `None` if nothing is left to settle: the driver
-    /// acknowledged the message before handover, or a settlement took the tag.
+    /// The delivery tag, and the task that writes its settlement.
+    /// `None` if nothing is left to settle: the driver acknowledged the message
+    /// before handover, or a settlement took the tag.
     unsettled: Option<(Tag, Settler)>,
 }
 
@@ -37,9 +40,8 @@ impl AmqpIncoming {
 
     /// Queues the decision, and takes the tag so that the drop requeues nothing.
     ///
-    /// # Errors
-    /// `Closed` after the listener was closed; `Disconnected` if the channel is lost. In both cases the broker has the
-    /// message back in its queue, or puts it back.
+    /// Fails with `Closed` after the listener was closed; with `Disconnected` if the channel is lost.
+    /// In both cases the broker has the message back in its queue, or puts it back.
     fn settle(&mut self, operation: &'static str, command: impl FnOnce(Tag) -> Command) -> Result<()> {
         let Some((tag, settler)) = self.unsettled.take() else { return Ok(()) };
         settler.send(operation, command(tag))
@@ -48,10 +50,12 @@ impl AmqpIncoming {
 
 #[async_trait]
 impl IncomingMessage for AmqpIncoming {
+    /// Decoded before the handover, so nothing is left that could fail here.
     fn message(&self) -> &Message {
         &self.message
     }
 
+    /// A property of the delivery: a requeued message comes again with the flag set.
     fn redelivered(&self) -> bool {
         self.redelivered
     }
@@ -61,14 +65,14 @@ impl IncomingMessage for AmqpIncoming {
         self.settle("acknowledge", Command::Acknowledge)
     }
 
-    /// Written at once as basic.nack. From RabbitMQ 4.3 on a nack does not count towards the delivery limit of a quorum
-    /// queue.
+    /// Written at once as basic.nack. From RabbitMQ 4.3
+    /// on a nack does not count towards the delivery limit of a quorum queue.
     async fn requeue(mut self: Box<Self>) -> Result<()> {
         self.settle("requeue", Command::Requeue)
     }
 
-    /// Written at once as basic.reject without requeue. The broker drops the message, or routes it to the dead-letter
-    /// exchange of its queue.
+    /// Written at once as basic.reject without requeue.
+    /// The broker drops the message, or routes it to the dead-letter exchange of its queue.
     async fn reject(mut self: Box<Self>) -> Result<()> {
         self.settle("reject", Command::Reject)
     }

@@ -1,8 +1,8 @@
 //! The listener of one subscription: it continues across lost channels and links.
 //!
-//! Two parties share the work. The listener reads deliveries and hands them over; its recovery task resubscribes, and
-//! hands new sessions to it. They communicate only through `RecoveryHandle`, and the listener never waits for a
-//! declaration.
+//! Two parties share the work. The listener reads deliveries and hands them over;
+//! its recovery task resubscribes, and hands new sessions to it.
+//! They communicate only through `RecoveryHandle`, and the listener never waits for a declaration.
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
@@ -33,6 +33,7 @@ type Batch = Vec<(Tag, Received)>;
 
 /// Receives the messages of one subscription. Dropping it stops consuming; the broker requeues what is unsettled.
 /// `poll` may be dropped at any await without losing a message.
+/// It reads from one session at a time; the broker redelivers what it did not take from an earlier one.
 #[derive(Debug)]
 pub(crate) struct AmqpListener {
     /// Where peers reach this listener. A renamed queue changes it.
@@ -42,8 +43,7 @@ pub(crate) struct AmqpListener {
     /// `None` after a stop: a stopped listener is not recovered.
     /// Dropping it ends the recovery task and removes the listener from the barrier.
     recovery: Option<RecoveryHandle>,
-    /// Whether messages are acknowledged before handover or by their receivers.
-    /// It never changes during a subscription.
+    /// Whether messages are acknowledged before handover or by their receivers. It never changes during a subscription.
     mode: Settle,
     /// How far the stream was handed over, if there is one.
     position: Arc<StreamPosition>,
@@ -58,8 +58,8 @@ pub(crate) struct AmqpListener {
     loss: Option<Error>,
 }
 
-/// An acknowledgement that is being written, with the deliveries that it covers. The listener owns it, so a dropped `poll`
-/// loses nothing.
+/// An acknowledgement that is being written, with the deliveries that it covers.
+/// The listener owns it, so a dropped `poll` loses nothing.
 struct PendingAck {
     /// Ends when lapin has written the frame. The broker does not confirm it.
     written: BoxFuture<'static, Result<()>>,
@@ -72,10 +72,11 @@ struct PendingAck {
     stale: bool,
 }
 
-/// What a `poll` woke up for.
-/// The recovery comes first: a new session supersedes what the old one still has to say.
+/// What a `poll` woke up for. The recovery comes first: a new session supersedes what the old one still has to say.
 enum ListenerEvent {
+    /// What the session has, or its loss.
     Read(Result<SessionEvent>),
+    /// A new session or consumer, or the error that ends the listener.
     Restored(Result<Restored>),
 }
 
@@ -100,8 +101,7 @@ impl AmqpListener {
     ///
     /// A stopped listener without a session ends at once. One that is not stopped waits for its recovery.
     ///
-    /// # Cancellation
-    /// Loses nothing: deliveries stay in the session, and restored sessions in their queue.
+    /// Cancellation loses nothing: deliveries stay in the session, and restored sessions in their queue.
     async fn wait(&mut self) -> ListenerEvent {
         let stopped = self.recovery.is_none();
         let session = &mut self.session;
@@ -121,8 +121,8 @@ impl AmqpListener {
         }
     }
 
-    /// Reads everything that has arrived, so that one acknowledgement covers as much as possible.
-    /// Never waits. `None` if nothing has arrived, or there is no session.
+    /// Reads everything that has arrived, so that one acknowledgement covers as much as possible. Never waits.
+    /// `None` if nothing has arrived, or there is no session.
     async fn read_all(&mut self) -> Option<Result<SessionEvent>> {
         let (stopped, session) = (self.recovery.is_none(), self.session.as_mut()?);
         match poll_fn(|context| Poll::Ready(session.read(stopped, context))).await {
@@ -149,10 +149,10 @@ impl AmqpListener {
         false
     }
 
-    /// Continues with a restored session or consumer.
+    /// Takes a restored session or consumer into use, with the address that comes with it.
     ///
-    /// The acknowledgement that is being written belongs to the old session, so it is marked as stale and its failure
-    /// does not count as a loss of the new one.
+    /// The acknowledgement that is being written belongs to the old session,
+    /// so it is marked as stale and its failure does not count as a loss of the new one.
     fn use_restored(&mut self, restored: Restored) {
         match restored {
             Restored::Session(session, address) => {
@@ -187,8 +187,7 @@ impl AmqpListener {
         self.end = Some(error);
     }
 
-    /// The error of a close without a connection.
-    /// It names the last loss, because the caller sees no other error of it.
+    /// The error of a close without a connection. It names the last loss, because the caller sees no other error of it.
     fn left_behind(&self) -> Error {
         let error = lost("close", "not connected; the broker keeps the private queues until they expire");
         match &self.loss {
@@ -199,13 +198,13 @@ impl AmqpListener {
 
     /// Gives up a lost channel: the broker redelivers what was not acknowledged. Asks the recovery for another.
     ///
-    /// Afterwards settlements of messages of this session fail with `Disconnected`. Calling it without a session only
-    /// reports the loss again.
+    /// Afterwards settlements of messages of this session fail with `Disconnected`.
+    /// Calling it without a session only reports the loss again.
     fn lose(&mut self, error: &Error) {
         self.loss = Some(error.clone());
         if let Some(session) = self.session.take() {
             if session.channel().link.is_connected() {
-                // The supervisor logs a lost connection. A closed channel is logged only here, with the reason of the broker:
+                // The supervisor logs a lost connection. A closed channel is logged only here, with the broker's reason:
                 // for example a message that was held longer than the consumer timeout.
                 warn!(address = %self.address, %error, "the broker closed a listener's channel; the listener resubscribes on a new channel");
             }
@@ -216,11 +215,10 @@ impl AmqpListener {
         }
     }
 
-    /// Waits until the acknowledgement is written, and returns its messages. `None` if it could not be written: the broker
-    /// redelivers them, so handing them over would run them twice.
+    /// Waits until the acknowledgement is written, and returns its messages.
+    /// `None` if it could not be written: the broker redelivers them, so handing them over would run them twice.
     ///
-    /// # Cancellation
-    /// Loses nothing: the acknowledgement and its messages stay with the listener.
+    /// Cancellation loses nothing: the acknowledgement and its messages stay with the listener.
     async fn hand_over(&mut self) -> Option<Vec<Box<dyn IncomingMessage>>> {
         let written = (&mut self.pending_ack.as_mut()?.written).await;
         let PendingAck { batch, stale, delivery_limit, .. } = self.pending_ack.take()?;
@@ -237,7 +235,8 @@ impl AmqpListener {
         Some(batch.into_iter().map(settled).collect())
     }
 
-    /// Up to `max` messages that are ready. Where they are acknowledged before handover, begins that and returns `None`.
+    /// Up to `max` messages that are ready. Where they are acknowledged
+    /// before handover, begins that and returns `None`.
     ///
     /// `None` also if nothing is ready. The acknowledgement of a batch is one basic.ack for its last message;
     /// `multiple` is set only if the batch has several.
@@ -274,12 +273,10 @@ impl Listener for AmqpListener {
 
     /// Returns at least one message, or `None` after a stop, when nothing is left to hand over.
     ///
-    /// # Errors
-    /// `Closed` once the transport is closed; the error that ended the recovery. Every later call returns the same one.
-    /// A lost connection is no error here: the call waits for the recovery.
+    /// Fails with `Closed` once the transport is closed, or with the error that ended the recovery.
+    /// Every later call returns the same one. A lost connection is no error here: the call waits for the recovery.
     ///
-    /// # Cancellation
-    /// Loses nothing: the next call continues.
+    /// Cancellation loses nothing: the next call continues.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
         loop {
             // Also one that a poll began which was dropped since.
@@ -326,11 +323,10 @@ impl Listener for AmqpListener {
         }
     }
 
-    /// Cancels the consumers and ends the recovery. `poll` then returns what has arrived, unless messages are
-    /// acknowledged before handover: those go back to the queue.
+    /// Cancels the consumers and ends the recovery. `poll` then returns what has arrived,
+    /// unless messages are acknowledged before handover: those go back to the queue.
     ///
-    /// # Errors
-    /// `Timeout`, `Disconnected`. The channel is closed then, so no message arrives any more.
+    /// Fails with `Timeout` or `Disconnected`. The channel is closed then, so no message arrives any more.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         // A session that was restored since the last poll must be stopped too.
         while let Some(restored) = self.recovery.as_mut().and_then(RecoveryHandle::try_next) {
@@ -347,8 +343,7 @@ impl Listener for AmqpListener {
 
     /// Stops first. Then writes the recorded acknowledgements, deletes the private queues and closes the channel.
     ///
-    /// # Errors
-    /// The error that ended the listener; `Disconnected` without a channel; `Timeout`.
+    /// Fails with the error that ended the listener; `Disconnected` without a channel; `Timeout`.
     async fn close(mut self: Box<Self>, deadline: Deadline) -> Result<()> {
         let stopped = self.stop(deadline).await;
         match &mut self.session {
@@ -388,6 +383,7 @@ fn incoming(
 }
 
 impl std::fmt::Debug for PendingAck {
+    /// The number of messages only: their bodies may be confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PendingAck").field("messages", &self.batch.len()).finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! Converts messages to AMQP properties and back.
+//! Converts messages to the AMQP properties that the reference writes, and received properties back.
 //!
 //! Bodies pass unchanged in both directions. The core has encoded and compressed them.
 
@@ -13,31 +13,30 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use crate::consume::session::Received;
 use crate::short_string::check_name;
 
-/// The longest expiration that every RabbitMQ accepts, in milliseconds: 49 days. It closes the channel for a longer
-/// one.
+/// The longest expiration that every RabbitMQ accepts, in milliseconds:
+/// 49 days. It closes the channel for a longer one.
 ///
 /// A longer one is shortened, because a message that lives 49 days and one that lives longer hardly differ.
 const LONGEST_EXPIRATION: u128 = u32::MAX as u128;
 /// The bytes of a content header besides the headers: fixed fields, and an id of at most 255 bytes.
 /// An upper bound, so that the check never passes a frame that is too large.
 const BESIDE_HEADERS: usize = 512;
-/// The header in which a quorum queue counts deliveries towards its limit. On a first delivery the broker does not
-/// set it, so there it is whatever the publisher wrote.
+/// The header in which a quorum queue counts deliveries towards its limit.
+/// On a first delivery the broker does not set it, so there it is whatever the publisher wrote.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// The bytes of the headers of `message` in their frame.
+/// The size of the headers of `message` in their frame, which [`check_frame`] compares with the limit of a link.
 /// Each entry has two lengths and a type besides its name and value: six bytes.
 pub(crate) fn header_bytes(message: &Message) -> usize {
     message.headers.iter().map(|(name, value)| name.len() + value.len() + 6).sum()
 }
 
-/// Checks that headers of so many bytes fit into one frame of `frame_max`: RabbitMQ closes the connection over a
-/// larger one.
+/// Checks that headers of so many bytes fit into one frame of `frame_max`:
+/// RabbitMQ closes the connection over a larger one.
 ///
 /// Executed is `No`, and the error is not transient: the same message never fits.
 ///
-/// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge).
+/// Fails with [`TooLarge`](ErrorKind::TooLarge), which has both sizes in bytes.
 pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
     let limit = frame_max.saturating_sub(BESIDE_HEADERS);
     if header_bytes <= limit {
@@ -49,18 +48,18 @@ pub(crate) fn check_frame(header_bytes: usize, frame_max: usize) -> Result<()> {
 
 /// Checks that the id and the names of the headers of `message` can be sent.
 ///
-/// # Errors
-/// [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
+/// Fails with [`TooLarge`](ErrorKind::TooLarge) for an id or a header name over 255 bytes.
 pub(crate) fn check(message: &Message) -> Result<()> {
     check_name("message_id", &message.id)?;
     message.headers.keys().try_for_each(|name| check_name("header", name))
 }
 
-/// The properties that the reference sets on every message (kombu `Producer.publish`), and our `message_id`, of a
-/// message that [`check`] has passed.
+/// The properties that the reference sets on every message (kombu `Producer.publish`),
+/// and our `message_id`, of a message that [`check`] has passed.
 ///
-/// content type and encoding, and priority 0. The delivery mode is 2 if it is `persistent`, also for queues that are not
-/// durable, and otherwise 1. The reference sets no message id. The expiration is in milliseconds, as text.
+/// They are content type and encoding, and priority 0.
+/// The delivery mode is 2 if it is `persistent`, also for queues that are not durable, and otherwise 1.
+/// The reference sets no message id. The expiration is in milliseconds, as text.
 pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (name, value) in &message.headers {
@@ -83,11 +82,11 @@ pub(crate) fn of(message: &Message, persistent: bool) -> BasicProperties {
     }
 }
 
-/// The received message. The broker drops it when it has failed more often than `limit`. Headers that are not text
-/// are left out.
+/// The received message. The broker drops it when it has failed more often
+/// than `limit`. Headers that are not text are left out.
 ///
-/// A missing id is empty, and an expiration that is no number is left out. The delivery count is set only if the broker
-/// marked the message as redelivered.
+/// A missing id is empty, and an expiration that is no number is left out.
+/// The delivery count is set only if the broker marked the message as redelivered.
 pub(crate) fn message(received: Received, limit: Option<u64>) -> Message {
     let Received { queue, delivery, origin, at, undecodable } = received;
     let properties = &delivery.properties;

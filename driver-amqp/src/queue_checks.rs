@@ -1,8 +1,8 @@
-//! Schedules checks of the queues of listeners. A queue, or the exchange of its bindings, can be lost without a
-//! cancellation; so they are checked when something suggests that, and otherwise at intervals.
+//! Schedules checks of the queues of listeners. A queue, or the exchange of its bindings,
+//! can be lost without a cancellation; so they are checked when something suggests that, and otherwise at intervals.
 //!
-//! This file decides when; the recovery of each listener checks its own queues. Requests are only flags, so many
-//! suspicions in a row cause one check.
+//! This file decides when; the recovery of each listener checks its own queues.
+//! Requests are only flags, so many suspicions in a row cause one check.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// So a peer that keeps publishing to a missing queue cannot keep a listener busy.
 const APART: Duration = Duration::from_secs(10);
 
-/// The listeners of a transport, and when they are checked.
+/// The listeners of a transport, and which of them must check their queues.
 /// One per transport. The task of `run` belongs to the transport.
 #[derive(Debug)]
 pub(crate) struct QueueChecks {
@@ -47,8 +47,9 @@ struct CheckedListener {
 /// One listener's registration. Dropping it removes the listener.
 #[derive(Debug)]
 pub(crate) struct QueueCheck {
-    /// For its turn, and to remove itself.
+    /// Where its turn comes from, and where its drop removes it.
     checks: Arc<QueueChecks>,
+    /// Its key in the list of listeners.
     id: u64,
     /// Shared with the list, through which checks are requested.
     listener: Arc<CheckedListener>,
@@ -57,7 +58,7 @@ pub(crate) struct QueueCheck {
 }
 
 impl QueueChecks {
-    /// `interval` is `AmqpConfig::queue_checks`.
+    /// `interval` is `AmqpConfig::queue_checks`: the least time between two scheduled checks, or zero for none at all.
     pub(crate) fn new(interval: Duration) -> Self {
         Self { interval, next: AtomicU64::new(0), listeners: Mutex::default(), turn: Arc::default() }
     }
@@ -75,8 +76,7 @@ impl QueueChecks {
         }
     }
 
-    /// Adds a listener of `queues`.
-    /// Without a request yet: its queues have just been declared.
+    /// Adds a listener of `queues`, which have just been declared, so nothing is requested yet.
     pub(crate) fn register(self: &Arc<Self>, queues: Vec<QueuePlan>) -> QueueCheck {
         let listener = Arc::new(CheckedListener {
             queues: Mutex::new(queues),
@@ -89,22 +89,25 @@ impl QueueChecks {
     }
 
     /// Whether a listener of this transport consumes the queue of this name.
+    /// Only such a reply queue may be inspected: a look at any other would keep it from expiring.
     pub(crate) fn reads(&self, queue: &str) -> bool {
         self.listeners().values().any(|listener| listener.has(|plan| plan.name == queue))
     }
 
-    /// Requests a check because the queue of this name is missing or has no consumer.
+    /// Requests a check because an inspection found that the queue of this name is missing or has no consumer.
+    /// It has no effect on a queue that no listener of this transport reads.
     pub(crate) fn suspect_queue(&self, queue: &str) {
         self.suspect(|plan| plan.name == queue);
     }
 
     /// Requests a check because the exchange of this name was missing, and its bindings with it.
+    /// Only listeners with a binding to it are checked.
     pub(crate) fn suspect_exchange(&self, exchange: &str) {
         self.suspect(|plan| plan.bindings.iter().any(|binding| binding.exchange.name == exchange));
     }
 
-    /// Requests a check because a message to this address found no queue. Returns true if a queue of this
-    /// transport should have received it.
+    /// Requests a check because a message to this address found no queue.
+    /// Returns true if a queue of this transport should have received it.
     ///
     /// False if checks are off, whatever queues there are.
     pub(crate) fn suspect_route(&self, to: &Address) -> bool {
@@ -130,6 +133,7 @@ impl QueueChecks {
         any
     }
 
+    /// Each lock is held for a few lookups. A panic meanwhile leaves whole entries, so poison is ignored.
     fn listeners(&self) -> MutexGuard<'_, HashMap<u64, Arc<CheckedListener>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,16 +147,14 @@ impl CheckedListener {
 }
 
 impl QueueCheck {
-    /// Replaces the queues of the listener.
-    /// Later requests match the new names only.
+    /// Replaces the queues of the listener after a rename. Later requests match the new names only.
     pub(crate) fn set_queues(&self, queues: Vec<QueuePlan>) {
         *self.listener.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
     }
 
     /// Waits until a check is requested and may begin.
     ///
-    /// # Cancellation
-    /// Loses no request.
+    /// Cancellation loses no request.
     pub(crate) async fn due(&self) {
         while !self.listener.requested.load(Ordering::Acquire) {
             self.listener.woken.notified().await;

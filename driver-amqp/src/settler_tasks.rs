@@ -1,15 +1,15 @@
 //! The tasks that write the decisions of receivers; they may outlive their listeners.
 //!
-//! A listener can be dropped with decisions that its receivers were promised to be written. So its settler belongs to
-//! the transport.
+//! A listener can be dropped with decisions that its receivers were promised to be written.
+//! So its settler belongs to the transport.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The settler tasks of a transport. They finish their work after their listener is dropped, and are aborted when
-/// the last owner is dropped: the transport, or a listener that outlives it.
+/// The settler tasks of a transport. They finish their work after their listener is dropped,
+/// and are aborted when the last owner is dropped: the transport, or a listener that outlives it.
 #[derive(Debug, Default)]
 pub(crate) struct SettlerTasks {
     /// Dropping the set aborts its tasks.
@@ -19,8 +19,7 @@ pub(crate) struct SettlerTasks {
 }
 
 impl SettlerTasks {
-    /// Starts `task`, and removes those that have ended.
-    /// Must run inside of a tokio runtime.
+    /// Starts `task` on the current tokio runtime; panics outside of one. Removes the tasks that have ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         // Otherwise the set would keep one entry per listener that ever was.
@@ -28,8 +27,7 @@ impl SettlerTasks {
         running.spawn(task);
     }
 
-    /// Cancelled when the tasks must write what they have and end.
-    /// A clone: cancelling is left to `finish`.
+    /// Cancelled when the tasks must write what they have and end. A clone: cancelling is left to `finish`.
     pub(crate) fn finishing(&self) -> CancellationToken {
         self.finishing.clone()
     }
@@ -38,8 +36,7 @@ impl SettlerTasks {
     ///
     /// A task that is spawned afterwards sees the cancelled token, writes what it has and ends.
     ///
-    /// # Cancellation
-    /// Aborts those that have not ended.
+    /// Cancellation aborts those that have not ended.
     pub(crate) async fn finish(&self) {
         self.finishing.cancel();
         let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));

@@ -12,8 +12,7 @@ const LONGEST: usize = 255;
 ///
 /// Executed is `No`: it is called before anything is sent.
 ///
-/// # Errors
-/// [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
+/// Fails with [`ErrorKind::TooLarge`] over 255 bytes, where lapin's own conversion would panic.
 pub(crate) fn check_name(what: &'static str, text: &str) -> Result<()> {
     if text.len() <= LONGEST {
         return Ok(());
@@ -27,8 +26,7 @@ pub(crate) fn check_name(what: &'static str, text: &str) -> Result<()> {
 
 /// `text` as an AMQP short string; `what` names it in the error.
 ///
-/// # Errors
-/// As [`check_name`].
+/// Fails with [`ErrorKind::TooLarge`] over 255 bytes.
 pub(crate) fn short_string(what: &'static str, text: &str) -> Result<ShortString> {
     check_name(what, text)?;
     Ok(text.into())

@@ -1,9 +1,9 @@
-//! The driver's [`Transport`]: one current link, the publishers and listeners that use it, and the supervisor that
-//! replaces it.
+//! The driver's [`Transport`]: one current link,
+//! the publishers and listeners that use it, and the supervisor that replaces it.
 //!
-//! The transport owns every task of the driver except lapin's own and those of listeners: the supervisor, the queue
-//! checks, one task per publishing channel, and the settlers. All of them end with `close`, or are aborted when the
-//! transport is dropped.
+//! The transport owns every task of the driver except lapin's own and those of listeners:
+//! the supervisor, the queue checks, one task per publishing channel, and the settlers.
+//! All of them end with `close`, or are aborted when the transport is dropped.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -45,16 +45,16 @@ use crate::topology::name_lease::is_taken;
 /// How many publishes may wait for one publisher before callers wait for room.
 /// Publishes that were sent and wait for their confirms do not count here; `publish_window` limits those.
 const PUBLISHER_JOBS: usize = 256;
-/// How long closing waits until the decisions of receivers are written. A settler batches acknowledgements for at
-/// most 5 ms.
+/// How long closing waits until the decisions of receivers are written.
+/// A settler batches acknowledgements for at most 5 ms.
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// With less time left than this the first connection is not retried: the error would only hide the one before it.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
-/// A connection to RabbitMQ: one socket for publishing and one for everything else, so that a resource alarm blocks
-/// publishes alone. When either is lost, both are replaced. Dropping the transport closes the sockets without an
-/// AMQP close.
+/// A connection to RabbitMQ: one socket for publishing and one for everything else,
+/// so that a resource alarm blocks publishes alone.
+/// When either is lost, both are replaced. Dropping the transport closes the sockets without an AMQP close.
 #[derive(Debug)]
 pub struct AmqpTransport {
     /// Shared with everything that works for this transport.
@@ -65,23 +65,24 @@ pub struct AmqpTransport {
     publishers: Vec<mpsc::Sender<PublishJob>>,
     /// What was declared on which link, shared by callers and publishers.
     destinations: Arc<Destinations>,
-    /// The tasks of the supervisor, the queue checks and the publishers.
-    /// Empty after `close`, which awaits them.
+    /// The tasks of the supervisor, the queue checks and the publishers. Empty after `close`, which awaits them.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
 impl AmqpTransport {
-    /// Connects to the first host of `url` that accepts, in random order. Errors that may pass, such as a
-    /// broker that is still starting, are retried until the deadline. From then on the transport reconnects by
-    /// itself, to each host in turn, until it is closed.
+    /// Connects to the first host of `url` that accepts, in random order.
+    /// Every host gets an equal share of the time that is left.
+    /// Errors that may pass, such as a broker that is still starting, are retried until the deadline.
+    /// From then on the transport reconnects by itself, to each host in turn, until it is closed.
     ///
-    /// Must be called inside a tokio runtime, which also runs the heartbeats: blocking it loses the connection,
-    /// and dropping it closes the transport.
+    /// Must be called inside a tokio runtime, which also runs the heartbeats:
+    /// blocking it loses the connection, and dropping it closes the transport.
     ///
     /// # Errors
-    /// `Config` for an unsupported scheme or option, and for an unknown virtual host; `Denied` for rejected
-    /// credentials: neither is retried. `Disconnected` if no host can be reached by the deadline, or all are at
-    /// their connection limit; `Timeout` if none answers.
+    /// `Config` for an unsupported scheme or option, and for an unknown virtual host;
+    /// `Denied` for rejected credentials: neither is retried.
+    /// `Disconnected` if no host can be reached by the deadline,
+    /// or all are at their connection limit; `Timeout` if none answers.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -95,17 +96,16 @@ impl AmqpTransport {
         Ok(Self::over(config, hosts, &Arc::new(link)))
     }
 
-    /// Counts of what this transport has sent, received, lost and recovered so far.
+    /// Counts of what this transport alone has sent, received, lost and recovered so far.
     /// Each count is read on its own, so two counts of one snapshot may differ by work that is under way.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.inner.counts.read()
     }
 
-    /// Starts the tasks of a transport whose first link is open.
-    ///
-    /// Must run inside of a tokio runtime. Starts `publish_channels` publishers, at least one, and one more for
-    /// fanouts.
+    /// Starts the tasks of a transport whose first link is open: supervisor, queue checks and publishers.
+    /// Must run inside of a tokio runtime. Starts `publish_channels`
+    /// publishers, at least one, and one more for fanouts.
     fn over(config: AmqpConfig, hosts: Hosts, link: &Arc<Link>) -> Self {
         let inner = Arc::new(Inner::new(config, link, hosts.quota()));
         let supervisor = Supervisor::new(Arc::clone(&inner), hosts, link);
@@ -127,16 +127,13 @@ impl AmqpTransport {
     }
 
     /// Hands `publish` to its publisher and waits for the result.
+    /// The caller takes its turn before it passes the job on, so publishes to one destination reach the publisher
+    /// in the order in which they began, also while the destination is being declared.
     ///
-    /// The caller takes its turn before it passes the job on, so publishes to one destination reach the publisher in the order in
-    /// which they began, also while the destination is being declared.
-    ///
-    /// # Errors
-    /// The publisher's result; `Closed`, executed `No`, if the publisher has ended; the same, executed `Maybe`, if it
-    /// ended while it had the job.
-    ///
-    /// # Cancellation
-    /// A job that was passed on stays. The publisher skips it if its result has no receiver any more.
+    /// Fails with the publisher's error; `Closed`, executed `No`, if the publisher has ended;
+    /// the same, executed `Maybe`, if it ended while it had the job.
+    /// After a cancellation, a job that was passed on stays.
+    /// The publisher skips it if its result has no receiver any more.
     async fn send(
         &self,
         publish: Arc<CheckedPublish>,
@@ -162,18 +159,19 @@ impl AmqpTransport {
         answer.await.unwrap_or_else(|_| Err(closed().with_executed(Executed::Maybe)))
     }
 
-    /// Declares the destination of a publish without publishing.
+    /// Declares the destination of a publish that has `declare_only` set.
+    /// A destination that was declared on this link costs no request.
     ///
-    /// # Errors
-    /// The declaration's; at the deadline `Blocked`, `Disconnected` or `Timeout`, executed `No`.
+    /// Fails with the declaration's error; at the deadline with `Blocked`, `Disconnected` or `Timeout`, executed `No`.
     async fn declare(&self, prerequisite: &Prerequisite, deadline: Deadline) -> Result<()> {
         let declared = deadline.run("declare", self.destinations.turn(prerequisite, deadline)).await;
         let overdue = |_| self.inner.current.deadline_error("declare", Executed::No);
         declared.map_err(overdue)?.map(drop)
     }
 
-    /// The choice is a hash of the exchange and the routing key, so a destination always has the same channel, which
-    /// keeps its order. While the channel limit is known, all publishes share the first publisher.
+    /// The choice is a hash of the exchange and the routing key,
+    /// so a destination always has the same channel, which keeps its order.
+    /// While the channel limit is known, all publishes share the first publisher.
     fn publisher(&self, publish: &CheckedPublish) -> &mpsc::Sender<PublishJob> {
         if self.inner.quota.is_tight() {
             // Every publisher takes a channel, and the broker has none to spare.
@@ -202,13 +200,12 @@ impl AmqpTransport {
     }
 
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
+    /// While the channel limit is tight, it first lets the existing
+    /// listeners resubscribe, for at most `request_timeout`.
+    /// A queue that has another consumer is retried for `name_release_timeout`,
+    /// and a stream whose replica is starting until the deadline.
     ///
-    /// While the channel limit is tight, it first lets the existing listeners resubscribe, for at most
-    /// `request_timeout`. A queue that has another consumer is retried for `name_release_timeout`, and a stream whose
-    /// replica is starting until the deadline.
-    ///
-    /// # Errors
-    /// The broker's; `Closed` if the transport closes meanwhile.
+    /// Fails with the broker's error; with `Closed` if the transport closes meanwhile.
     async fn open(&self, opener: &SubscriptionOpener, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
         let (started, mut attempts) = (Instant::now(), 0);
@@ -242,6 +239,7 @@ impl AmqpTransport {
         }
     }
 
+    /// Takes the tasks out, so that a second close finds none to await.
     fn tasks(&self) -> Vec<AbortOnDropHandle<()>> {
         std::mem::take(&mut self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -249,6 +247,7 @@ impl AmqpTransport {
 
 #[async_trait]
 impl Transport for AmqpTransport {
+    /// The same for every configuration, and for every release of RabbitMQ that the driver supports.
     fn capabilities(&self) -> Capabilities {
         [
             Capability::ServerAddress,
@@ -271,15 +270,17 @@ impl Transport for AmqpTransport {
         self.inner.health.subscribe()
     }
 
-    /// Returns once the broker has confirmed the message. A body over `max_message_size` and headers over the frame
-    /// limit are refused before anything is sent.
+    /// Returns once the broker has confirmed the message, or with `declare_only` once its destination is declared.
+    /// A body over `max_message_size` and headers over the frame limit are refused before anything is sent.
+    /// The body is compressed before its size is checked.
     ///
     /// # Errors
-    /// `Undeliverable`, executed `No`, if the broker returned the message; transient if a queue of this transport
-    /// should have received it, or the link has just been replaced. `Refused` for a nack. `TooLarge`, `Denied`,
-    /// `Topology` and `Closed`. `Disconnected`, executed `Maybe`, if the connection was lost after the message was sent;
-    /// `Timeout`, executed `Maybe`, if it was not confirmed for `confirm_timeout`. At the deadline `Blocked`,
-    /// `Disconnected` or `Timeout`; executed is `Maybe` if the message was sent.
+    /// `Undeliverable`, executed `No`, if the broker returned the message;
+    /// transient if a queue of this transport should have received it, or the link has just been replaced.
+    /// `Refused` for a nack. `TooLarge`, `Denied`, `Topology` and `Closed`.
+    /// `Disconnected`, executed `Maybe`, if the connection was lost after the message was sent;
+    /// `Timeout`, executed `Maybe`, if it was not confirmed for `confirm_timeout`.
+    /// At the deadline `Blocked`, `Disconnected` or `Timeout`; executed is `Maybe` if the message was sent.
     ///
     /// # Cancellation
     /// The message is sent if its publisher has taken it already. Otherwise it is skipped.
@@ -343,6 +344,8 @@ impl Transport for AmqpTransport {
     }
 
     /// Returns once every consumer of the subscription has started.
+    /// A queue that another process consumes under a stable name is retried for two heartbeats.
+    /// While the channel limit is tight, existing listeners resubscribe first.
     ///
     /// # Errors
     /// The broker's; `Closed`; at the deadline `Disconnected` without a link, otherwise `Timeout`, executed `No`.
@@ -367,12 +370,13 @@ impl Transport for AmqpTransport {
         Ok(Box::new(AmqpListener::new(opener, session)))
     }
 
-    /// By a passive declare, so it creates nothing. A queue that is missing or has no consumer has its listeners
-    /// checked.
+    /// By a passive declare, so it creates nothing.
+    /// A queue that is missing or has no consumer has its listeners checked.
+    /// The counts are the broker's: ready messages, without those that a consumer holds unacknowledged.
     ///
     /// # Errors
-    /// `Unsupported` for a fanout, which has no single queue, and for a reply queue of another process; `Closed`; the
-    /// broker's.
+    /// `Unsupported` for a fanout, which has no single queue,
+    /// and for a reply queue of another process; `Closed`; the broker's.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>> {
         const OPERATION: &str = "inspect";
         let Inner { current, queue_checks, .. } = &*self.inner;
@@ -399,8 +403,9 @@ impl Transport for AmqpTransport {
         Ok(found)
     }
 
-    /// In this order: users see `Closed`; settlers write for at most 1 s; every connection closes; the tasks end. A
-    /// second call returns at once.
+    /// In this order: users see `Closed`; settlers write for at most 1 s; every connection closes; the tasks end.
+    /// A second call returns at once. Listeners that are still open end with `Closed`;
+    /// their private queues stay until they expire.
     ///
     /// # Errors
     /// `Timeout` if the broker does not answer by the deadline. The sockets are shut even then.
@@ -444,15 +449,13 @@ impl Drop for AmqpTransport {
     }
 }
 
-/// Tries every host in turn, in rounds with growing waits, until one accepts, no error is temporary, or the
-/// deadline is near.
+/// Tries every host in turn, in rounds with growing waits,
+/// until one accepts, no error is temporary, or the deadline is near.
+/// Every host gets an equal share of what is left in a round.
+/// If one failure is not transient, the waits of the rounds are long, because it may be a rejected login.
 ///
-/// Every host gets an equal share of what is left in a round. If one failure is not transient, the waits of the rounds
-/// are long, because it may be a rejected login.
-///
-/// # Errors
-/// The last failure with those of the other hosts in its context. If the deadline cut the last round off, the failure
-/// of the round before.
+/// Fails with the last failure, which has those of the other hosts in its context.
+/// If the deadline cut the last round off, that is the failure of the round before.
 async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) -> Result<Link> {
     let mut earlier: Option<Error> = None;
     for round in 0_u32.. {
@@ -487,8 +490,7 @@ async fn first_link(hosts: &mut Hosts, config: &AmqpConfig, deadline: Deadline) 
     Err(summed_up(Vec::new()))
 }
 
-/// One error for all hosts: the last one's, with the others in its context.
-/// `Config` if there are none.
+/// One error for all hosts: the last one's, with the others in its context. `Config` if there are none.
 fn summed_up(mut failures: Vec<Error>) -> Error {
     let Some(last) = failures.pop() else {
         return Error::new(ErrorKind::Config, "connect").with_context("reason", "the URL names no host");

@@ -1,4 +1,4 @@
-//! [`FakeBroker`]: the handle that tests hold.
+//! [`FakeBroker`]: the handle by which a test connects to a broker, inspects it and injects faults.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,8 +23,8 @@ static NAMED: LazyLock<Mutex<HashMap<String, Weak<Shared>>>> = LazyLock::new(Mut
 
 /// An in-memory broker. A clone is another handle to the same broker; two calls of [`new`](Self::new) share nothing.
 ///
-/// Queues, exchanges and messages exist until the last handle, transport and listener is dropped. `Display` prints a
-/// table of the queues.
+/// Queues, exchanges and messages exist until the last handle, transport and listener is
+/// dropped. `Display` prints a table of the queues.
 #[derive(Clone)]
 pub struct FakeBroker(Arc<Shared>);
 
@@ -35,14 +35,14 @@ impl FakeBroker {
         Self::with_config(FakeConfig::default())
     }
 
-    /// An empty broker with the limits of `config`.
+    /// An empty broker with the limits of `config`, which stay as they are; only the delivery limit can change later.
     #[must_use]
     pub fn with_config(config: FakeConfig) -> Self {
         Self(Arc::new(Shared::new(config)))
     }
 
-    /// The broker that this process shares under `name`; `fake://name` refers to the same one. Creates it with the default
-    /// limits if no handle, transport or listener of that name is left.
+    /// The broker that this process shares under `name`; `fake://name` refers to the same one. Creates it with the
+    /// default limits if no handle, transport or listener of that name is left.
     ///
     /// ```
     /// use oslo_messaging_fake::FakeBroker;
@@ -87,7 +87,8 @@ impl FakeBroker {
         self.0.with(BrokerState::queue_states)
     }
 
-    /// The queue `name`, or `None` if it does not exist.
+    /// The queue `name`, without the expired messages at its head. `None` if it
+    /// was never declared, was deleted or has expired.
     #[must_use]
     pub fn queue(&self, name: &str) -> Option<QueueState> {
         self.queues().into_iter().find(|queue| queue.name == name)
@@ -113,8 +114,8 @@ impl FakeBroker {
         self.0.with(|state| state.counters)
     }
 
-    /// Messages, consumers and private queues that still exist. Empty shared queues without a consumer do not count: they
-    /// are durable.
+    /// Messages, consumers and private queues that still exist. Empty shared queues
+    /// without a consumer do not count: they are durable.
     ///
     /// Includes private queues of dropped listeners until they expire, and messages that a fault still delays.
     #[must_use]
@@ -150,8 +151,8 @@ impl FakeBroker {
         self.0.with(|state| state.declare_exchange(exchange, "declare exchange"))
     }
 
-    /// Declares a queue exclusive to another program: it receives messages, and every later declaration of it fails with
-    /// `Topology`.
+    /// Declares a queue exclusive to another program: it receives messages, and every
+    /// later declaration of it fails with `Topology`.
     ///
     /// # Errors
     /// `Topology` if a queue of that name exists.
@@ -185,8 +186,8 @@ impl FakeBroker {
         self.0.with(|state| state.config.delivery_limit = limit);
     }
 
-    /// Deletes a queue without consumers and the messages in it, as an operator would. Returns `false` if there is no such
-    /// queue, or it has a consumer.
+    /// Deletes a queue without consumers and the messages in it, as an operator would. Returns `false` if
+    /// there is no such queue, or it has a consumer.
     #[must_use]
     pub fn delete_queue(&self, name: &str) -> bool {
         self.0.with(|state| {

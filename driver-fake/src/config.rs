@@ -22,8 +22,8 @@ use crate::delivery_limit::DeliveryLimit;
 pub struct FakeConfig {
     /// The largest accepted body, in bytes; a larger one fails with `TooLarge`. Default: 16 MiB, as in RabbitMQ 4.
     pub max_message_size: usize,
-    /// How long a private queue exists after its last consumer is gone. Default: 1800 s, as the reference's
-    /// `rabbit_transient_queues_ttl`.
+    /// How long a private queue exists after its last consumer is gone.
+    /// Default: 1800 s, as the reference's `rabbit_transient_queues_ttl`.
     pub queue_expiry: Duration,
     /// How many failed deliveries a shared queue allows each message. Default: `None`, as in a classic queue.
     pub delivery_limit: Option<DeliveryLimit>,
@@ -36,25 +36,25 @@ impl Default for FakeConfig {
 }
 
 impl FakeConfig {
-    /// Sets [`max_message_size`](Self::max_message_size), in bytes.
+    /// Sets [`max_message_size`](Self::max_message_size): a body of more than `bytes` then reaches no queue.
     #[must_use]
     pub fn with_max_message_size(mut self, bytes: usize) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// Sets [`queue_expiry`](Self::queue_expiry).
+    /// Sets [`queue_expiry`](Self::queue_expiry), counted from the end of the last consumer or a later declaration.
     ///
-    /// Counted from the last consumer, or from the last declaration without one.
+    /// With zero, the first operation on the broker after that deletes the queue.
     #[must_use]
     pub fn with_queue_expiry(mut self, expiry: Duration) -> Self {
         self.queue_expiry = expiry;
         self
     }
 
-    /// Sets [`delivery_limit`](Self::delivery_limit).
+    /// Shared queues then behave as quorum queues; without a limit they behave as classic ones.
     ///
-    /// Shared queues then behave as quorum queues; without it as classic ones.
+    /// Sets [`delivery_limit`](Self::delivery_limit), which can also change while the broker runs.
     #[must_use]
     pub fn with_delivery_limit(mut self, limit: DeliveryLimit) -> Self {
         self.delivery_limit = Some(limit);

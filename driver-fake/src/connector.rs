@@ -11,9 +11,9 @@ use crate::broker::FakeBroker;
 
 /// The driver of `fake:` URLs, for a [`Registry`](oslo_messaging::Registry).
 ///
-/// `fake://name` refers to the broker that the process shares under that name; each virtual host is a broker of its own, and
-/// `fake://` is the one with the empty name. A test that must not share a broker passes one with [`to`](Self::to). The URL
-/// takes no options.
+/// `fake://name` refers to the broker that the process shares under that name; each virtual host is a broker
+/// of its own, and `fake://` is the one with the empty name. A test that must not share a broker passes one
+/// with [`to`](Self::to). The URL takes no options.
 #[derive(Debug, Clone, Default)]
 pub struct FakeConnector {
     /// The broker for every URL; `None` finds one by the name in the URL.
@@ -21,8 +21,8 @@ pub struct FakeConnector {
 }
 
 impl FakeConnector {
-    /// A connector that connects every URL to `broker`. Registered under the scheme `rabbit`, it lets a test run a program
-    /// with its production configuration.
+    /// A connector that connects every URL to `broker`. Registered under the scheme `rabbit`, it lets a test
+    /// run a program with its production configuration.
     #[must_use]
     pub fn to(broker: &FakeBroker) -> Self {
         Self { broker: Some(broker.clone()) }

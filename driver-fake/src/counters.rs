@@ -1,4 +1,4 @@
-//! [`Counters`]: what a broker did.
+//! [`Counters`]: what became of the messages of a broker, counted by event.
 
 /// Counts since the broker was created. Tests compare these instead of measuring time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -10,14 +10,14 @@ pub struct Counters {
     pub delivered: u64,
     /// Messages that were acknowledged, by their receivers or by the poll before handover.
     pub acknowledged: u64,
-    /// Acknowledgements written: one for all messages that a poll acknowledges before handover, one for each message that its
-    /// receiver settles.
+    /// Acknowledgements written: one for all messages that a poll acknowledges before handover,
+    /// one for each message that its receiver settles.
     pub acknowledgement_writes: u64,
     /// Messages returned to their queues: by their receivers, or because a consumer ended.
     pub requeued: u64,
-    /// Messages rejected by their receivers.
+    /// Messages that their receivers rejected; the broker drops them.
     pub rejected: u64,
-    /// Mandatory messages returned to their publishers.
+    /// Mandatory messages that no queue was bound for; their publishers get `Undeliverable`.
     pub returned: u64,
     /// Messages dropped at the end of their time to live.
     pub expired: u64,

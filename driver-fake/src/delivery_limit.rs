@@ -8,8 +8,8 @@ const DEAD_LETTERS: &str = ".dead";
 /// The delivery limit of a broker's shared queues, which then behave as quorum queues.
 ///
 /// A queue counts the failed deliveries of each message and reports the count with a redelivered one
-/// ([`Message::delivery_count`](oslo_messaging::driver::Message::delivery_count)). A message whose count exceeds the limit is
-/// dropped, which [`Counters::over_limit`](crate::Counters::over_limit) counts. Private queues have no limit.
+/// ([`Message::delivery_count`](oslo_messaging::driver::Message::delivery_count)). A message whose count exceeds the
+/// limit is dropped, which [`Counters::over_limit`](crate::Counters::over_limit) counts. Private queues have no limit.
 ///
 /// ```
 /// use oslo_messaging_fake::{CountedReturns, DeliveryLimit, FakeBroker, FakeConfig};
@@ -25,21 +25,21 @@ pub struct DeliveryLimit {
     pub failures: u64,
     /// Which returned messages count as failed. Default: [`CountedReturns::All`].
     pub counted: CountedReturns,
-    /// Whether dead-letter queues (`*.dead`) have the limit too, as if another program had declared them. The AMQP driver
-    /// declares its own without a limit. Default: `false`.
+    /// Whether dead-letter queues (`*.dead`) have the limit too, as if another program had declared them. The AMQP
+    /// driver declares its own without a limit. Default: `false`.
     pub dead_letters: bool,
 }
 
-/// Which returned messages a queue counts as failed deliveries.
+/// Which returned messages a queue counts as failed deliveries. RabbitMQ changed this in 4.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CountedReturns {
     /// Every returned message: requeued, or left unsettled by a consumer that ended. RabbitMQ up to 4.2.
     #[default]
     All,
-    /// Only messages that a consumer left unsettled when its channel or connection ended; a requeued message does not count.
-    /// RabbitMQ from 4.3, where `basic.nack` is a return without failure. (`basic.reject` with `requeue`, which counts
-    /// there, is not used by the AMQP driver.)
+    /// Only messages that a consumer left unsettled when its channel or connection ended; a requeued message does not
+    /// count. RabbitMQ from 4.3, where `basic.nack` is a return without failure. (`basic.reject` with `requeue`, which
+    /// counts there, is not used by the AMQP driver.)
     Failed,
 }
 
@@ -50,26 +50,26 @@ impl DeliveryLimit {
         Self { failures, counted: CountedReturns::default(), dead_letters: false }
     }
 
-    /// Sets [`counted`](Self::counted).
+    /// Sets [`counted`](Self::counted), by which the broker behaves as RabbitMQ before or from 4.3 does.
     #[must_use]
     pub fn with_counted(mut self, counted: CountedReturns) -> Self {
         self.counted = counted;
         self
     }
 
-    /// Limits dead-letter queues too.
+    /// Limits the queues whose names end in `.dead` too, which the AMQP driver exempts.
     #[must_use]
     pub fn with_dead_letters(mut self) -> Self {
         self.dead_letters = true;
         self
     }
 
-    /// Whether the shared queue called `name` has this limit.
+    /// Whether the shared queue called `name` has this limit: dead-letter queues have it only if the limit says so.
     pub(crate) fn covers(&self, name: &str) -> bool {
         self.dead_letters || !name.ends_with(DEAD_LETTERS)
     }
 
-    /// Whether a message that returns for this reason counts as a failed delivery.
+    /// Decides whether a return is a failed delivery; a lost consumer always is one.
     pub(crate) fn counts(&self, reason: ReturnReason) -> bool {
         match self.counted {
             CountedReturns::All => true,
@@ -83,11 +83,11 @@ impl DeliveryLimit {
     }
 }
 
-/// Why a message returns to its queue.
+/// Why a message returns to its queue: the limit counts each reason or only a lost consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReturnReason {
-    /// Its receiver requeued it.
+    /// Its receiver requeued it, or dropped it unsettled while the channel was open.
     Requeued,
-    /// Its channel or connection ended.
+    /// Its channel or connection ended, or was interrupted, while it was unsettled.
     ConsumerLost,
 }

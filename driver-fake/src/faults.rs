@@ -1,4 +1,4 @@
-//! [`Faults`]: injects faults into a running broker.
+//! [`Faults`]: injects faults into a running broker, by rule, by seed or at once.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use crate::transport::FakeTransport;
 
 /// The faults of one broker: by rule, by seed, or at once.
 ///
-/// A transport that is cut stays dead unless it was only [interrupted](Faults::interrupt): publishes and polls fail with
-/// `Disconnected`, its health is `Lost`, and its unsettled messages are back in their queues, marked as redelivered. Open a
-/// new transport instead. Queues, exchanges and messages survive every fault but [`Fault::Drop`], as durable ones do.
+/// A transport that is cut stays dead unless it was only [interrupted](Faults::interrupt): publishes and
+/// polls fail with `Disconnected`, its health is `Lost`, and its unsettled messages are back in their
+/// queues, marked as redelivered. Open a new transport instead. Queues, exchanges and messages survive every
+/// fault but [`Fault::Drop`], as durable ones do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,14 +44,14 @@ impl Faults {
         Self(broker)
     }
 
-    /// Adds `rule` to the plan. If several rules match one publish, the first one added applies and the others keep their
-    /// remaining strikes.
+    /// Adds `rule` to the plan. If several rules match one publish, the first one added applies; it does not use up the
+    /// [`times`](FaultRule::times) of the others.
     pub fn add(&self, rule: FaultRule) {
         self.0.faults.add(rule);
     }
 
-    /// Applies one of `faults` to `per_thousand` of a thousand publishes. The same `seed` and the same order of publishes
-    /// give the same faults. Replaces the arguments of an earlier call.
+    /// Applies one of `faults` to `per_thousand` of a thousand publishes. The same `seed` and the same order of
+    /// publishes give the same faults. Replaces the arguments of an earlier call.
     pub fn at_random(&self, seed: u64, per_thousand: u16, faults: Vec<Fault>) {
         self.0.faults.randomise(seed, per_thousand, faults);
     }
@@ -60,7 +61,7 @@ impl Faults {
         self.0.faults.clear();
     }
 
-    /// How many publishes met a fault of a rule or of the seed.
+    /// How many publishes met a fault of a rule or of the seed. [`clear`](Self::clear) does not reset it.
     #[must_use]
     pub fn met(&self) -> u64 {
         self.0.faults.met()
@@ -76,14 +77,14 @@ impl Faults {
         self.0.with(|state| state.set_blocked(None));
     }
 
-    /// Cuts one transport for good.
+    /// Cuts one transport for good: its listeners end, and their unsettled messages return to their queues.
     pub fn disconnect(&self, transport: &FakeTransport) {
         self.0.with(|state| state.disconnect(transport.id(), &cut()));
     }
 
-    /// Cuts every transport and reconnects it at once, as a driver does that restores its connection. Listeners continue,
-    /// unsettled messages are delivered again, and the old deliveries cannot be settled any more. A broker restart has the
-    /// same effect, because everything in this broker is durable.
+    /// Cuts every transport and reconnects it at once, as a driver does that restores its connection. Listeners
+    /// continue, unsettled messages are delivered again, and the old deliveries cannot be settled any more. A broker
+    /// restart has the same effect, because everything in this broker is durable.
     pub fn interrupt(&self) {
         self.0.with(BrokerState::interrupt_all);
     }

@@ -16,8 +16,7 @@ const OPERATION: &str = "publish";
 impl FakeTransport {
     /// Publishes `message` under `fault`. The caller has checked that the connection works and no alarm is raised.
     ///
-    /// # Errors
-    /// What the fault describes; see [`Fault`].
+    /// Fails as [`Fault`] says for the fault, or as a publish does that meets none.
     pub(crate) async fn publish_with_fault(
         &self,
         fault: Fault,
@@ -75,12 +74,8 @@ impl FakeTransport {
 
     /// Waits until a delayed message has arrived, the publisher's deadline has passed or its connection has ended.
     ///
-    /// # Errors
-    /// The result of routing the message; `Timeout` or the end of the connection with `executed: Maybe`, because the
-    /// message may still arrive.
-    ///
-    /// # Cancellation
-    /// The message arrives all the same.
+    /// Returns the result of routing the message, if it has arrived. Fails with `Timeout` or the end of the connection
+    /// otherwise, executed `Maybe`: the message arrives all the same, also after a cancellation.
     async fn await_arrival(
         &self,
         mut arrived: oneshot::Receiver<Result<()>>,

@@ -16,7 +16,7 @@ use crate::state::mailbox::Mailbox;
 #[derive(Debug)]
 pub(crate) struct Settled {
     pub(crate) message: Arc<Message>,
-    /// Whether the message was delivered before.
+    /// Whether an earlier delivery of it was requeued, or lost its consumer.
     pub(crate) redelivered: bool,
 }
 
@@ -52,22 +52,23 @@ impl IncomingMessage for Settled {
 #[derive(Debug)]
 pub(crate) struct Unsettled {
     pub(crate) broker: Arc<Shared>,
-    /// Says whether the channel has ended.
+    /// Its `end` is set once the channel has ended, which has requeued the message.
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) channel: Id,
-    /// Identifies the delivery in its channel.
+    /// The key of the delivery in its channel. Stale after an interruption, which requeues the message.
     pub(crate) tag: Id,
     pub(crate) message: Arc<Message>,
-    /// Whether the message was delivered before.
+    /// Whether an earlier delivery of it was requeued, or lost its consumer.
     pub(crate) redelivered: bool,
-    /// `None` until it is settled.
+    /// `None` until it is settled; a drop requeues the message only then.
     pub(crate) settlement: Option<Settlement>,
 }
 
 impl Unsettled {
-    /// # Errors
-    /// `Closed` after the listener was closed; `Disconnected` after its connection was lost or interrupted. The message
-    /// is back in its queue then.
+    /// Records the settlement even if it fails, so that the drop does not settle the message again.
+    ///
+    /// Fails with `Closed` after the listener was closed, and with `Disconnected` after its connection was lost or
+    /// interrupted. The message is back in its queue then.
     fn settle(&mut self, settlement: Settlement, operation: &'static str) -> Result<()> {
         self.settlement = Some(settlement);
         self.broker.with(|state| {

@@ -1,14 +1,14 @@
 //! An in-memory broker for `oslo-messaging`: unit tests without a server, with the bytes and the rules of RabbitMQ.
 //!
-//! [`FakeBroker`] is a small broker, not a mock. It implements what a program can see of RabbitMQ: topic, fanout and default
-//! exchanges, bindings, competing consumers in round robin, a prefetch window per consumer, settlement, the redelivered flag,
-//! delivery limits, time to live, queue expiry, mandatory returns, conflicts and limits. It never succeeds where RabbitMQ
-//! fails.
+//! [`FakeBroker`] is a small broker, not a mock. It implements what a program can see of RabbitMQ: topic, fanout
+//! and default exchanges, bindings, competing consumers in round robin, a prefetch window per consumer,
+//! settlement, the redelivered flag, delivery limits, time to live, queue expiry, mandatory returns, conflicts and
+//! limits. It never succeeds where RabbitMQ fails.
 //!
 //! # What differs from RabbitMQ
-//! Everything is durable: a restart of the broker loses no queue and no message, unless [`Fault::Drop`] says so. There are no
-//! users and no permissions beyond the reserved names `amq.*`. A transport that was cut does not reconnect by itself, except
-//! after [`Faults::interrupt`].
+//! Everything is durable: a restart of the broker loses no queue and no message, unless [`Fault::Drop`] says so.
+//! There are no users and no permissions beyond the reserved names `amq.*`. A transport that was cut does not
+//! reconnect by itself, except after [`Faults::interrupt`].
 //!
 //! # Time
 //! It does not poll, spawn tasks or read any clock but tokio's, so a test under `start_paused` controls time.

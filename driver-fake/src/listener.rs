@@ -1,4 +1,4 @@
-//! A listener: it polls the messages of one subscription.
+//! A listener: each poll takes what the broker has put into the buffer of its channel, or waits for more.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::state::connection::EndReason;
 use crate::state::id::Id;
 use crate::state::mailbox::Mailbox;
 
-/// A listener and its channel. Dropping it ends the channel; its private queues then wait to expire, because a program that
-/// crashes cannot delete them either.
+/// A listener and its channel. Dropping it ends the channel; its private queues then wait to expire, because a
+/// program that crashes cannot delete them either.
 #[derive(Debug)]
 pub(crate) struct FakeListener {
     pub(crate) broker: Arc<Shared>,
@@ -32,8 +32,9 @@ pub(crate) struct FakeListener {
 
 /// What the buffer of the channel offers to a poll.
 ///
-/// Decided under the lock of the broker.
+/// Decided under the lock of the broker; the poll waits without it.
 enum Buffer {
+    /// Removed from the buffer; under `Settle::BeforeHandover` also acknowledged.
     Messages(Vec<Box<dyn IncomingMessage>>),
     /// No message yet; a delayed one is due at that time.
     Empty(Option<Instant>),
@@ -42,11 +43,10 @@ enum Buffer {
 }
 
 impl FakeListener {
-    /// Takes up to `max` messages, if there are any, under one lock: a message is either in the buffer or returned by a
-    /// poll.
+    /// Takes up to `max` messages, if there are any, under one lock: a message
+    /// is either in the buffer or returned by a poll.
     ///
-    /// # Errors
-    /// `Closed` or `Disconnected`, if the channel has ended.
+    /// Fails with `Closed` or `Disconnected` if the channel has ended, by the reason of its end.
     fn check_buffer(&self, max: usize) -> Result<Buffer> {
         self.broker.with(|state| {
             if let Some(end) = self.mailbox.end.get() {
@@ -65,6 +65,8 @@ impl FakeListener {
     }
 
     /// Removes the first `count` messages from the buffer, which has that many.
+    ///
+    /// Acknowledges them too, unless the receiver does.
     fn take(&self, state: &mut BrokerState, count: usize) -> Vec<Box<dyn IncomingMessage>> {
         let channel = state.channels.get_mut(&self.channel).expect("the buffer was just checked");
         match channel.settle {
@@ -125,7 +127,7 @@ impl Listener for FakeListener {
     /// # Cancellation
     /// Safe: messages are taken in the last step, which does not wait.
     async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Box<dyn IncomingMessage>>>> {
-        // A busy listener yields to other tasks. It does so before it removes messages, so that a cancelled poll loses none.
+        // A busy listener yields to other tasks, before it removes messages: a cancelled poll loses none.
         coop::consume_budget().await;
         loop {
             let woken = self.mailbox.wake_up.notified();
@@ -141,8 +143,8 @@ impl Listener for FakeListener {
         }
     }
 
-    /// Takes effect at once, also if it fails with `Timeout` because the deadline has passed. Polls then drain the
-    /// buffer.
+    /// Takes effect at once, also if it fails with `Timeout` because the
+    /// deadline has passed. Polls then drain the buffer.
     async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.broker.with(|state| state.cancel(self.channel));
         self.result_of("stop", deadline)

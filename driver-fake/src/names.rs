@@ -12,10 +12,9 @@ const SHORT_STRING: usize = 255;
 /// RabbitMQ answers 403, which drivers report as `Denied`.
 const RESERVED: &str = "amq.";
 
-/// Checks the names of one queue of a subscription.
+/// Checks the queue of a subscription's plan, and the exchange and routing key of each of its bindings.
 ///
-/// # Errors
-/// `TooLarge` for a long name, `Denied` for a reserved one, `Topology` for a queue without a name.
+/// Fails with `TooLarge` for a long name, `Denied` for a reserved one, and `Topology` for a queue without a name.
 pub(crate) fn check_plan(plan: &QueuePlan) -> Result<()> {
     const OPERATION: &str = "subscribe";
     for binding in &plan.bindings {
@@ -27,8 +26,7 @@ pub(crate) fn check_plan(plan: &QueuePlan) -> Result<()> {
 
 /// Checks the name of an exchange. The default exchange has none.
 ///
-/// # Errors
-/// `TooLarge` or `Denied`.
+/// Fails with `TooLarge` over 255 bytes, and with `Denied` for an empty name or one that begins with `amq.`.
 pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Result<()> {
     if exchange.kind == ExchangeKind::Default {
         return Ok(());
@@ -42,10 +40,9 @@ pub(crate) fn check_exchange(exchange: &Exchange, operation: &'static str) -> Re
     Ok(())
 }
 
-/// Checks the name of a queue.
+/// Checks a queue name as RabbitMQ does, but refuses an empty one.
 ///
-/// # Errors
-/// `TooLarge`, `Denied`, or `Topology` if it is empty.
+/// Fails with `TooLarge` over 255 bytes, `Denied` if it begins with `amq.`, and `Topology` if it is empty.
 pub(crate) fn check_queue(name: &str, operation: &'static str) -> Result<()> {
     check_length("queue", name, operation)?;
     if name.is_empty() {
@@ -64,8 +61,7 @@ pub(crate) fn check_queue(name: &str, operation: &'static str) -> Result<()> {
 
 /// Checks that `name` fits into a short string; `what` is the key of the error's context.
 ///
-/// # Errors
-/// `TooLarge`, with the first 40 characters of the name.
+/// Fails with `TooLarge`, whose context has the first 40 characters of the name, its length and the limit.
 pub(crate) fn check_length(what: &'static str, name: &str, operation: &'static str) -> Result<()> {
     if name.len() <= SHORT_STRING {
         return Ok(());

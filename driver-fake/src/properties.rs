@@ -6,16 +6,16 @@ use oslo_messaging::{Error, ErrorKind, Executed, Result};
 use crate::names::{check_exchange, check_length, check_queue};
 use crate::state::destination::{Destination, QueueDeclaration};
 
-/// The most bytes of properties in one frame of RabbitMQ's default `frame_max`, 131072. Headers cannot be split over frames;
-/// the 512 bytes are more than the rest of the frame takes.
+/// The most bytes of properties in one frame of RabbitMQ's default `frame_max`, 131072. Headers cannot be split over
+/// frames; the 512 bytes are more than the rest of the frame takes.
 const PROPERTIES: usize = 131_072 - 512;
 /// What a header adds to its name and its value, in bytes: two lengths and a type.
 const PER_HEADER: usize = 1 + 1 + 4;
 
 /// Checks a publish before it has any effect: names, body and headers.
 ///
-/// # Errors
-/// `TooLarge`, `Denied` or `Topology`, as RabbitMQ refuses it.
+/// Fails with `TooLarge`, `Denied` or `Topology`, as a driver reports the refusal of
+/// RabbitMQ. An empty queue name is refused too.
 pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_size: usize) -> Result<()> {
     const OPERATION: &str = "publish";
     check_exchange(&to.exchange, OPERATION)?;
@@ -33,8 +33,9 @@ pub(crate) fn check_publish(to: &Destination, message: &Message, max_message_siz
     check_headers(message, OPERATION)
 }
 
-/// # Errors
-/// `TooLarge` for a header name over 255 bytes, or for headers that do not fit into one frame.
+/// Fails with `TooLarge` for a header name over 255 bytes, or for headers that do not fit into one frame.
+///
+/// The id counts as a part of the same frame.
 fn check_headers(message: &Message, operation: &'static str) -> Result<()> {
     let mut bytes = message.id.len();
     for (name, value) in &message.headers {

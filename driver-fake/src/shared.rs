@@ -26,8 +26,8 @@ impl Shared {
         }
     }
 
-    /// Applies what became due, runs one operation on the state, and wakes the listeners it concerns after the lock is
-    /// released.
+    /// Applies what became due, runs one operation on the state, and wakes the
+    /// listeners it concerns after the lock is released.
     pub(crate) fn with<R>(&self, operation: impl FnOnce(&mut BrokerState) -> R) -> R {
         // `Drop` implementations call this, possibly while a panic unwinds: a second panic would abort the process.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

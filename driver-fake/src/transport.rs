@@ -21,24 +21,25 @@ use crate::state::connection::{Admission, EndReason};
 use crate::state::destination::Destination;
 use crate::state::id::Id;
 
-/// A connection to a [`FakeBroker`](crate::FakeBroker), made by [`FakeBroker::transport`](crate::FakeBroker::transport).
+/// A connection to a [`FakeBroker`](crate::FakeBroker), which lives at least as long as any transport of it.
+/// [`FakeBroker::transport`](crate::FakeBroker::transport) opens one, and each one is a connection of its own.
 ///
-/// Dropping it closes it and ends its listeners: their unsettled messages are requeued, and their private queues start to
-/// expire.
+/// Dropping it closes it and ends its listeners: their unsettled messages are
+/// requeued, and their private queues start to expire.
 ///
-/// Publishes, subscriptions and settlements take effect at once, under the lock of the broker; only an alarm or a fault
-/// makes a publish wait.
+/// Publishes, subscriptions and settlements take effect at once, under the lock of the broker;
+/// only an alarm or a fault makes a publish wait.
 #[derive(Debug)]
 pub struct FakeTransport {
     pub(crate) broker: Arc<Shared>,
-    /// The broker's side of this transport.
+    /// The broker's side of this transport, which keeps the reason of its end until the transport is dropped.
     pub(crate) connection: Id,
     /// Receives `Blocked`, `Lost` and `Closed` from the broker.
     pub(crate) health: watch::Receiver<Health>,
 }
 
 impl FakeTransport {
-    /// Registers a new connection with the broker.
+    /// Registers a connection with the broker, which shows it as `Ready`, or as `Blocked` during an alarm.
     pub(crate) fn open(broker: Arc<Shared>) -> Self {
         let (connection, health) = broker.with(BrokerState::connect);
         Self { broker, connection, health }
@@ -50,8 +51,7 @@ impl FakeTransport {
 
     /// Waits until no alarm is raised.
     ///
-    /// # Errors
-    /// `Blocked` at the deadline; `Closed` or `Disconnected` if the connection has ended.
+    /// Fails with `Blocked` at the deadline, and with `Closed` or `Disconnected` if the connection has ended.
     async fn wait_for_admission(&self, deadline: Deadline) -> Result<()> {
         const OPERATION: &str = "publish";
         let mut health = self.health.clone();
@@ -84,8 +84,8 @@ impl FakeTransport {
         }
     }
 
-    /// Declares what a publish to `to` would, and sends nothing. An alarm does not hold it up, as it does not a
-    /// subscription.
+    /// Declares what a publish to `to` would, and sends nothing. An alarm does
+    /// not hold it up, as it does not a subscription.
     fn declare(&self, to: &Destination) -> Result<()> {
         self.broker.with(|state| {
             state.admit(self.connection, "declare")?;
@@ -130,14 +130,14 @@ impl Transport for FakeTransport {
     /// The message is in its queues when this returns.
     ///
     /// # Errors
-    /// `Timeout` if the deadline has passed before; `TooLarge`, `Denied` or `Topology` as RabbitMQ refuses;
-    /// `Undeliverable` for a mandatory message without a queue; `Blocked` at the deadline during an alarm; `Closed` or
-    /// `Disconnected`.
+    /// `Timeout` if the deadline has passed before; `TooLarge`, `Denied` or `Topology` as
+    /// RabbitMQ refuses; `Undeliverable` for a mandatory message without a queue; `Blocked` at
+    /// the deadline during an alarm; `Closed` or `Disconnected`.
     ///
     /// # Cancellation
     /// A cancelled publish that waits for an alarm is not sent. One that a fault delays arrives.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
-        // A publisher in a loop yields to other tasks: nothing else here waits.
+        // Without this a publisher in a loop would never yield to other tasks, since nothing below waits.
         coop::consume_budget().await;
         if options.deadline.has_passed() {
             return Err(Error::timeout("publish").with_executed(Executed::No).with_context("to", to));
@@ -150,7 +150,7 @@ impl Transport for FakeTransport {
         if self.broker.faults.is_armed() {
             self.wait_for_admission(options.deadline).await?;
             if let Some(fault) = self.broker.faults.next(to, &message) {
-                // Boxed, so that a publish without a fault has no room for it.
+                // Boxed, so that the future of a publish without a fault reserves no space for it.
                 return Box::pin(self.publish_with_fault(fault, destination, message, options)).await;
             }
         }

@@ -22,8 +22,8 @@ cases! { disturb;
     what_was_in_hand_comes_back_marked [Retention, RedeliveredFlag] disturbs Cut;
     /// Listener::poll: (fails) only (with) a loss that cannot be repaired.
     a_listener_misses_nothing_over_a_cut [Retention, RedeliveredFlag] disturbs Cut;
-    /// RpcClient::call: Calls a method and waits for its answer (until the deadline, over a lost connection of either
-    /// side).
+    /// RpcClient::call: Calls a method and waits for its answer (until the
+    /// deadline, over a lost connection of either side).
     a_call_in_flight_is_answered_over_a_cut [] disturbs Cut;
     /// Capability::Fanout: A message reaches every server of a topic.
     a_fanout_reaches_every_server_after_a_cut [Fanout] disturbs Cut;
@@ -57,7 +57,7 @@ async fn a_transport_is_ready_again_by_itself(stage: &Stage) -> Outcome {
         let mut health = transport.health();
         stage.soon().run("become ready", health.wait_for(|health| health.state == State::Ready)).await??;
         stage.publish(&transport, &stage.topic("e", "t"), [text]).await?;
-        // What was acknowledged just before it was cut may come again.
+        // A message that was acknowledged just before the cut may come again.
         while server.texts(1).await? != [text] {}
     }
     Ok(())
@@ -89,7 +89,7 @@ async fn a_listener_misses_nothing_over_a_cut(stage: &Stage) -> Outcome {
         let new = seen.insert(text(message.as_ref()));
         assert!(new || message.redelivered(), "{message:?} came twice, and the second does not say so");
         match message.acknowledge().await {
-            // It was handed over before the cut, and comes again.
+            // The message was handed over before the cut, so the bus delivers it again.
             Err(error) if error.kind() == ErrorKind::Disconnected => {}
             settled => settled?,
         }
@@ -141,7 +141,7 @@ async fn casts_around_a_cut_run_at_most_once(stage: &Stage) -> Outcome {
     };
     let (results, cut) = tokio::join!(join_all((0..CASTS).map(&cast)), stage.disturb(Disturbance::Cut));
     cut?;
-    // Whatever became of those, what comes after is as ever.
+    // Any of those casts may be lost; one that is sent after the cut must run.
     let last = CASTS + 1;
     cast(last).await?;
     let ran = async || group.recorder.at("s");
@@ -181,7 +181,7 @@ async fn a_blocked_publish_waits_until_its_deadline_and_did_not_happen(stage: &S
     assert_eq!(reading.texts(1).await?, ["before"]);
     let publisher = stage.connect().await?;
     stage.disturb(Disturbance::Block).await?;
-    // One that is on its way when the broker says that it is blocked may be taken when the block ends.
+    // The broker may take this one when the block ends, if it was on its way when the block began.
     let first = publisher.publish(&to, Message::new("first"), &PublishOptions::by(Deadline::after(SHORT))).await;
     let first = first.expect_err("the bus takes nothing");
     assert!(matches!(first.kind(), ErrorKind::Blocked | ErrorKind::Timeout), "{first}");
@@ -258,7 +258,7 @@ async fn calls_are_answered_again_after_a_restart(stage: &Stage) -> Outcome {
     group.stop().await
 }
 
-/// A durable queue with `texts`, and its reader.
+/// Opens the reader of a durable queue first, then publishes `texts`; both stay on one connection.
 async fn full<T: AsRef<str>>(stage: &Stage, texts: impl IntoIterator<Item = T>) -> Result<(Address, Reading), Failed> {
     let (transport, name) = (stage.connect().await?, stage.name("q"));
     let reading = stage.read(&transport, Subscription::new(Source::Queue { name: name.clone() })).await?;

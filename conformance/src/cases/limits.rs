@@ -20,7 +20,7 @@ cases! { limits;
     headers_of_every_length_arrive [];
 }
 
-/// A name of this case that is `bytes` long.
+/// Pads a unique name with `-` to `bytes`; names of two lengths so begin with the same text.
 fn long(stage: &Stage, what: &str, bytes: usize) -> String {
     format!("{:-<bytes$}", stage.name(what))
 }
@@ -32,7 +32,7 @@ async fn a_name_of_255_bytes_works(stage: &Stage) -> Outcome {
     stage.publish(&transport, &Address::Queue { name: name.clone() }, ["x"]).await?;
     stage.publish(&transport, &Address::Direct { queue: name }, ["y"]).await?;
     assert_eq!(queue.texts(2).await?, ["x", "y"]);
-    // Of a topic more names are made: the longest is <topic>_fanout_<32 digits>.
+    // A driver makes longer names of a topic: the longest is <topic>_fanout_<32 digits>.
     let (exchange, topic) = (long(stage, "e", LONGEST_NAME), long(stage, "t", LONGEST_NAME - 40));
     let server = Source::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".to_owned() };
     let mut server = stage.read(&transport, Subscription::new(server)).await?;
@@ -60,7 +60,7 @@ async fn a_longer_name_is_too_large_and_never_cut(stage: &Stage) -> Outcome {
         assert_eq!(whole.texts(1).await?, ["whole"]);
     }
     cut.quiet().await?;
-    // The transport is as good as before.
+    // The refusal must leave the transport usable.
     stage.publish(&transport, &cut.address(), ["x"]).await?;
     assert_eq!(cut.texts(1).await?, ["x"]);
     Ok(())

@@ -163,7 +163,7 @@ async fn a_dropped_listener_stops_consuming(stage: &Stage) -> Outcome {
     let sent: Vec<_> = (0..10).map(|n| format!("{n}")).collect();
     stage.publish(&transport, &stage.topic("e", "t"), &sent).await?;
     let mut read = other.texts(sent.len()).await?;
-    // What was on its way to the dropped one comes back, perhaps behind the others.
+    // Messages that were on their way to the dropped listener come back, perhaps behind the others.
     read.sort();
     assert_eq!(read, sent);
     Ok(())

@@ -17,8 +17,8 @@ mod settle;
 
 use crate::Case;
 
-/// Defines the cases of one area: `CASES`, with the id `area::name` for each row. The doc comment of a row is what the case
-/// cites; the brackets hold the capabilities that it requires; the function of that name checks it.
+/// Defines the cases of one area: `CASES`, with the id `area::name` for each row. The doc comment of a row is what the
+/// case cites; the brackets hold the capabilities that it requires; the function of that name checks it.
 macro_rules! cases {
     ($area:ident; $(
         $(#[doc = $cites:literal])+

@@ -136,7 +136,7 @@ async fn a_queue_is_reached_past_its_exchange(stage: &Stage) -> Outcome {
     let subscription = Subscription::new(stage.server("e", "t", "s"));
     let mut server = stage.read(&transport, subscription.clone()).await?;
     let mut sent = Vec::new();
-    // The third one is private, and called as its reader chooses.
+    // The third queue is private, and its reader chooses the name.
     for queue in subscription.queues("").into_iter().take(2) {
         stage.publish(&transport, &Address::Direct { queue: queue.name.clone() }, [&queue.name]).await?;
         sent.push(queue.name);

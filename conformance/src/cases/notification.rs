@@ -16,12 +16,12 @@ cases! { notification;
     every_pool_gets_a_copy_that_its_members_share [Pools];
 }
 
-/// The address of events, with unique names.
+/// Exchange and topic get unique names; the priority stays, since it is part of the queue's name.
 fn address(stage: &Stage, topic: &str, priority: &str) -> Address {
     Address::Notification { exchange: stage.name("e"), topic: stage.name(topic), priority: priority.to_owned() }
 }
 
-/// A subscription to `addresses`, in `pool` if there is one.
+/// Without a pool it reads the shared queue of each address.
 fn listening(addresses: Vec<Address>, pool: Option<String>) -> Subscription {
     Subscription::new(Source::Notifications { addresses, pool })
 }

@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 use crate::{Failed, Reading, Stage};
 
-/// The server name of the hand-written server.
+/// Not made unique, because the topic of the server is.
 pub(super) const SERVER: &str = "peer";
 
-/// A connection that reads and writes the wire format by hand. Its methods take `&mut self` because a listener is not `Sync`.
+/// A connection that reads and writes the wire format by hand. Its methods take
+/// `&mut self` because a listener is not `Sync`.
 pub(super) struct Peer<'a> {
     stage: &'a Stage,
     transport: Arc<dyn Transport>,
-    /// What arrives at this peer.
+    /// Requests for the peer of a server, replies for the peer of a caller.
     pub(super) reading: Reading,
 }
 
@@ -27,7 +28,7 @@ impl<'a> Peer<'a> {
         Self::reading(stage, source).await
     }
 
-    /// A caller with an inbox.
+    /// A caller whose replies arrive at an inbox; it writes its requests by hand.
     pub(super) async fn caller(stage: &'a Stage) -> Result<Self> {
         Self::reading(stage, Source::Inbox).await
     }
@@ -39,7 +40,7 @@ impl<'a> Peer<'a> {
         Ok(Self { stage, transport, reading })
     }
 
-    /// The name of the inbox.
+    /// The name for `_reply_q`. Fails for the peer of a server, which has no inbox.
     pub(super) fn inbox(&self) -> Result<String, Failed> {
         match self.reading.address() {
             Address::Direct { queue } => Ok(queue),
@@ -69,32 +70,32 @@ impl<'a> Peer<'a> {
         Ok(reply)
     }
 
-    /// Sends `body` to the caller of `request`.
+    /// Sends any bytes as a reply to `request`. Fails if the request is a cast.
     pub(super) async fn answer_raw(&mut self, request: &Request, body: impl Into<Vec<u8>>) -> Result<(), Failed> {
         let call = request.call.as_ref().ok_or("the request is no call")?;
         let (to, options) = (Address::Direct { queue: call.reply_q.clone() }, PublishOptions::by(self.stage.soon()));
         Ok(self.transport.publish(&to, Message::new(body.into()), &options).await?)
     }
 
-    /// Sends `result` to the caller of `request`; `last` marks the final reply.
+    /// Sends a reply with `result`. Unless it is `ending`, the caller waits for another one.
     pub(super) async fn answer(&mut self, request: &Request, result: Value, ending: bool) -> Result<(), Failed> {
         self.answer_raw(request, reply(request, result, ending)?.encode()).await
     }
 }
 
-/// The answer `result` to `request`.
+/// A reply with a `_unique_id` of its own, so that callers do not take it for a copy. Fails if the request is a cast.
 pub(super) fn reply(request: &Request, result: Value, ending: bool) -> Result<Reply, Failed> {
     let call = request.call.as_ref().ok_or("the request is no call")?;
     let reply = Reply::result(&call.msg_id, uuid::Uuid::new_v4().simple().to_string(), Payload::from(result));
     Ok(reply.with_ending(ending))
 }
 
-/// The target of the hand-written server.
+/// Topic and exchange without the server name: requests go to the queue of the topic.
 pub(super) fn target(stage: &Stage) -> Target {
     Target::topic(stage.name("t")).exchange(stage.name("e"))
 }
 
-/// A bus, and a client of [`target`] on it.
+/// A client of [`target`] whose calls time out after `Budget::arrive`, and the bus of its own that it uses.
 pub(super) async fn client(stage: &Stage) -> Result<(Bus, RpcClient)> {
     let bus = stage.bus().await?;
     let client = RpcClient::new(&bus, target(stage)).timeout(stage.budget().arrive);

@@ -126,7 +126,7 @@ async fn a_deadline_that_passed_is_a_timeout(stage: &Stage) -> Outcome {
     let subscription = Subscription::new(stage.server("e", "t", "s"));
     let error = transport.subscribe(&subscription, past).await.expect_err("it is over");
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    // The transport is as good as before.
+    // The timeout must leave the transport usable.
     stage.publish(&transport, &to, ["x"]).await?;
     Ok(())
 }

@@ -29,12 +29,12 @@ cases! { settle;
     what_comes_back_says_how_often_it_failed [Retention, Requeue] disturbs Limit;
 }
 
-/// The server that the cases of this file settle for.
+/// Server `s` of topic `t`: every reader of a case so reads the same queues.
 fn subscription(stage: &Stage) -> Subscription {
     Subscription::new(stage.server("e", "t", "s"))
 }
 
-/// A server that has been sent `texts`.
+/// Subscribes first, then publishes `texts` to the topic: on a bus without retention none is lost.
 async fn server(stage: &Stage, transport: &dyn Transport, texts: &[&str]) -> Result<Reading, crate::Failed> {
     let reading = stage.read(transport, subscription(stage)).await?;
     stage.publish(transport, &stage.topic("e", "t"), texts).await?;

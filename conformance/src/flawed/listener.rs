@@ -14,13 +14,13 @@ use tokio::time::{sleep, timeout};
 use super::Flaw;
 use super::losses::Losses;
 
-/// How long a delivered message may take to be polled.
+/// [`Flaw::StopTakesTheRest`] takes messages until none has come for this long.
 const AT_HAND: Duration = Duration::from_millis(100);
 
-/// A listener with one flaw.
+/// Forwards to the driver's listener, except where its flaw falsifies a poll, a stop, a close or a drop.
 #[derive(Debug)]
 pub(super) struct FlawedListener {
-    /// `None` once it is closed.
+    /// `None` before a late subscription, and once it is closed.
     inner: Option<Box<dyn Listener>>,
     /// The subscription that is not made yet, of [`Flaw::SubscribesLate`].
     late: Option<(Arc<dyn Transport>, Subscription)>,
@@ -51,8 +51,7 @@ impl FlawedListener {
 
     /// Does nothing for a listener that has subscribed. The late subscription gets ten seconds.
     ///
-    /// # Errors
-    /// The error of the late subscription.
+    /// Fails with the error of the late subscription.
     async fn open(&mut self) -> Result<()> {
         if let Some((transport, subscription)) = self.late.take() {
             self.inner = Some(transport.subscribe(&subscription, Deadline::after(Duration::from_secs(10))).await?);
@@ -60,7 +59,7 @@ impl FlawedListener {
         Ok(())
     }
 
-    /// Panics before a late subscription.
+    /// Panics before a late subscription; [`open`](Self::open) makes it.
     fn inner(&mut self) -> &mut dyn Listener {
         self.inner.as_deref_mut().expect("only close, which consumes the listener, takes it out")
     }
@@ -155,13 +154,12 @@ fn without_count(message: &Message) -> Message {
     message
 }
 
-/// A message with one flaw.
+/// Forwards to the driver's message, except where its flaw falsifies a settlement, a flag or the count.
 #[derive(Debug)]
 struct FlawedMessage {
-    /// `None` once it is settled.
-    /// The driver's message, which settles.
+    /// The driver's message, which settles. `None` once it is settled.
     inner: Option<Box<dyn IncomingMessage>>,
-    /// The falsified message, if there is one.
+    /// The message without its delivery count, for [`Flaw::DeliveryCountLost`].
     spoiled: Option<Message>,
     flaw: Flaw,
     /// Whether connections were cut before it was delivered.
@@ -205,7 +203,7 @@ impl IncomingMessage for FlawedMessage {
         }
     }
 
-    /// Settles in the wrong way if the flaw says so.
+    /// `AcknowledgedComesBack` requeues the message instead.
     async fn acknowledge(mut self: Box<Self>) -> Result<()> {
         let inner = self.take();
         let outcome = match self.flaw {

@@ -1,28 +1,29 @@
-//! The cuts since an object was created.
+//! [`Losses`]: whether connections were cut since a transport or a listener was opened.
 
 use tokio::sync::watch;
 
-/// Counts cuts from the time of its creation.
+/// Compares the harness's count of cuts and restarts with the count at its own creation.
 #[derive(Debug)]
 pub(super) struct Losses {
+    /// Grows with each cut and each restart.
     count: watch::Receiver<u64>,
-    /// The count at the time of creation.
+    /// Earlier cuts do not concern the owner.
     before: u64,
 }
 
 impl Losses {
-    /// The cuts that `count` counts from now on.
+    /// Ignores the cuts that `count` has already.
     pub(super) fn of(count: watch::Receiver<u64>) -> Self {
         let before = *count.borrow();
         Self { count, before }
     }
 
-    /// A new counter that starts now.
+    /// For a listener: cuts from before its subscription do not concern it.
     pub(super) fn since_now(&self) -> Self {
         Self::of(self.count.clone())
     }
 
-    /// Whether there was a cut.
+    /// Whether there was a cut. Stays `true` when the connections are back.
     pub(super) fn any(&self) -> bool {
         *self.count.borrow() > self.before
     }

@@ -24,19 +24,19 @@ const EVERY_EXCHANGE: &str = "every-exchange";
 pub(super) struct FlawedTransport {
     inner: Arc<dyn Transport>,
     flaw: Flaw,
-    /// How many publishes it has seen.
+    /// Counts publishes, for [`Flaw::LostInSilence`], which discards every fifth.
     published: AtomicU64,
     /// Whether the last publish was returned, for [`Flaw::ReturnCrossed`].
     returned: AtomicBool,
-    /// The last server that was started, and the last queue that was addressed by name.
+    /// The server that subscribed last, to which [`Flaw::FanoutReachesOne`] sends every fanout.
     last_server: Mutex<Option<Source>>,
     /// `Flaw::ReplyCrossed` sends a reply to the queue of the reply before it.
     last_queue: Mutex<Option<String>>,
-    /// Set when a listener is closed.
+    /// Set when any listener is closed, for [`Flaw::CloseEndsNeighbours`].
     closed: Arc<AtomicBool>,
-    /// The publish that is swapped with the next one.
+    /// The publish that [`Flaw::OutOfOrder`] sends after the next one.
     held: Mutex<Option<(Address, Message)>>,
-    /// The falsified health.
+    /// Stays `Connecting`, for [`Flaw::HealthStuck`] and [`Flaw::NeverReadyAgain`].
     health: watch::Sender<Health>,
     losses: Losses,
 }
@@ -147,7 +147,7 @@ impl Transport for FlawedTransport {
         self.inner.capabilities().iter().filter(|capability| declared(*capability)).collect()
     }
 
-    /// The falsified health stays `Connecting` for ever.
+    /// `NeverReadyAgain` falsifies only receivers that are made after a cut.
     fn health(&self) -> watch::Receiver<Health> {
         let stuck = self.flaw == Flaw::HealthStuck || (self.flaw == Flaw::NeverReadyAgain && self.losses.any());
         if stuck { self.health.subscribe() } else { self.inner.health() }
@@ -223,13 +223,12 @@ impl Transport for FlawedTransport {
     }
 }
 
-/// A deadline that never passes, for [`Flaw::DeadlineIgnored`].
-/// It is ten seconds from now at least.
+/// At least ten seconds from now, so that [`Flaw::DeadlineIgnored`] executes what came too late.
 fn patient(deadline: Deadline) -> Deadline {
     deadline.max(Deadline::after(Duration::from_secs(10)))
 }
 
-/// The first 255 bytes of a text.
+/// Keeps the first 255 bytes of a name or of a header's value.
 /// Cuts at a character boundary, so the rest may be up to three bytes shorter.
 fn cut(text: &mut String) {
     let end = (0..=255.min(text.len())).rev().find(|end| text.is_char_boundary(*end));

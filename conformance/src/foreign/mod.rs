@@ -14,24 +14,26 @@ const READY: Duration = Duration::from_secs(60);
 
 /// Processes of another implementation that play servers and senders, listeners and notifiers. Clones share them.
 ///
-/// A process is connected to the bus of its harness and exchanges lines of JSON. It writes `"ready"` to standard output when it
-/// takes commands. It reads commands from standard input, which may run concurrently:
+/// A process is connected to the bus of its harness and exchanges lines of JSON. It writes `"ready"` to
+/// standard output when it takes commands. It reads commands from standard input, which may run concurrently:
 /// `{"id": 1, "command": {"start": {"place": 0, "server": {..}}}}`. It answers each with
-/// `{"outcome": {"id": 1, "outcome": "done"}}`. It reports an execution before the method continues, and its end:
-/// `{"ran": {"server": 0, "number": 7, "method": "answer", "redelivered": false}}` and
-/// `{"finished": {"server": 0, "number": 7}}`. It exits at the end of its input. A server is killed by killing its process.
+/// `{"outcome": {"id": 1, "outcome": "done"}}`. It reports an execution before the method continues, and its
+/// end: `{"ran": {"server": 0, "number": 7, "method": "answer", "redelivered": false}}` and
+/// `{"finished": {"server": 0, "number": 7}}`. It exits at the end of its input.
+/// Killing the process kills its server.
 ///
 /// In programs of notifications it takes `{"listen": {"exchange", "topics", "priorities", "pool", "event_type",
-/// "publisher_id", "batch", "batch_timeout_ms", "concurrency", "allow_requeue"}}`, whose type and publisher are regular
-/// expressions that match from the beginning; `"stop"`; and `{"notify": {"exchange", "topic", "priority", "publisher_id",
-/// "event_type", "payload", "context", "allowed", "driver"}}`, which ends when the event is confirmed. `driver` is `messaging`
-/// or `messagingv2`. Only the context values that `allowed` names may be sent. A listener reports each call of a handler:
-/// `{"heard": {"id": 3, "events": [{"publisher_id", "event_type", "priority", "payload", "context", "message_id",
-/// "redelivered"}]}}`. The handler then waits for `{"answer": {"id": 3, "answer": "handled"}}`, or `"requeued"`, or `"failed"`.
-/// A listener that does not `allow_requeue` acknowledges events whose handler failed; any other requeues them.
+/// "publisher_id", "batch", "batch_timeout_ms", "concurrency", "allow_requeue"}}`, whose type and publisher are
+/// regular expressions that match from the beginning; `"stop"`; and `{"notify": {"exchange", "topic", "priority",
+/// "publisher_id", "event_type", "payload", "context", "allowed", "driver"}}`, which ends when the event is confirmed.
+/// `driver` is `messaging` or `messagingv2`. Only the context values that `allowed` names may be sent. A listener
+/// reports each call of a handler: `{"heard": {"id": 3, "events": [{"publisher_id", "event_type", "priority",
+/// "payload", "context", "message_id", "redelivered"}]}}`. The handler then waits for
+/// `{"answer": {"id": 3, "answer": "handled"}}`, or `"requeued"`, or `"failed"`. A listener that does not
+/// `allow_requeue` acknowledges events whose handler failed; any other requeues them.
 ///
-/// Starting a process takes seconds, so idle ones are reused by the next program. All of them end when the last clone is
-/// dropped.
+/// Starting a process takes seconds, so idle ones are reused by the next program.
+/// All of them end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Foreign {
     pool: Arc<Pool>,
@@ -39,6 +41,7 @@ pub struct Foreign {
 
 /// The idle processes, and how to start more.
 struct Pool {
+    /// Gives the command line of a new process, each time one is started.
     make: Box<dyn Fn() -> Command + Send + Sync>,
     /// The last one is used next.
     idle: Mutex<Vec<Process>>,
@@ -65,8 +68,8 @@ impl Foreign {
         Ok(())
     }
 
-    /// Takes back a process, whose reports are dropped from now on. It returns to the pool, unless it serves or has a command in
-    /// progress: then it is killed.
+    /// Takes back a process, whose reports are dropped from now on. It returns to the pool, unless it serves or
+    /// has a command in progress: then it is killed.
     pub(crate) fn give_back(&self, process: Process, is_serving: bool) {
         process.report_to(None);
         if process.is_idle() && !is_serving {
@@ -84,8 +87,7 @@ impl Foreign {
         }
     }
 
-    /// # Errors
-    /// The command could not be started.
+    /// Fails if the command cannot be started. The process need not be ready when this returns.
     fn start(&self) -> Result<Process, String> {
         let mut command = (self.pool.make)();
         let started = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));

@@ -21,25 +21,25 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    /// The id of the next command.
+    /// Counts up, so that no two commands of a process share an id.
     next: AtomicU64,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Takes what a process reports of its server or listener.
+/// The recipient of a process's reports, on the thread that reads its output.
 pub(crate) trait Reports: fmt::Debug + Send + Sync {
     /// Takes one report, and says whether it makes sense. The reading thread calls it before it reads the next line.
     fn report(&self, report: Report) -> bool;
 }
 
-/// What happened in a process, without being asked for.
+/// A line that a process writes without a command. Each program decodes the value itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
-    /// A method began.
+    /// A method began: its server, request, name and redelivered flag.
     Ran(Value),
-    /// A method ended.
+    /// A method ended: its server and request.
     Finished(Value),
     /// A handler of notifications was called, and waits for an answer.
     Heard(Value),
@@ -68,29 +68,32 @@ struct Shared {
 /// Whether the process runs. Commands to one that has ended fail at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
+    /// It has not written `"ready"` yet.
     Starting,
     Ready,
+    /// It has closed its output, or has written an invalid line.
     Ended,
 }
 
 /// The commands without an answer, and who takes reports.
 #[derive(Debug, Default)]
 struct Pending {
-    /// By id.
+    /// Each caller of [`Process::ask`] that still waits, by the id of its command.
     waiting: HashMap<u64, oneshot::Sender<Value>>,
+    /// `None` drops reports, as between two programs.
     reports: Option<Arc<dyn Reports>>,
     /// Whether the process has ended. Later commands fail at once.
     ended: bool,
 }
 
-/// One line to the process.
+/// A command as a line to the process, which answers with the same `id`.
 #[derive(Serialize)]
 struct Input<'a, C> {
     id: u64,
     command: &'a C,
 }
 
-/// One line from the process.
+/// A line from the process. One that fits no variant is invalid and ends the reading.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Output {
@@ -118,7 +121,7 @@ impl Process {
         Ok(Self { child, next: AtomicU64::new(1), shared, threads })
     }
 
-    /// Waits until the process takes commands.
+    /// Waits for the line `"ready"`. Fails after `at_most`, or when the process ends before.
     pub(crate) async fn ready(&self, at_most: Duration) -> Result<(), String> {
         let mut stage = self.shared.stage.subscribe();
         match timeout(at_most, stage.wait_for(|stage| *stage != Life::Starting)).await {
@@ -154,7 +157,7 @@ impl Process {
         self.shared.pending().reports = reports;
     }
 
-    /// How its reports are answered.
+    /// A handle for tasks that answer reports; it may outlive the process.
     pub(crate) fn answers(&self) -> Answers {
         Answers(Arc::clone(&self.shared))
     }
@@ -265,7 +268,7 @@ mod tests {
     /// The command of these tests; no script looks at it.
     const COMMAND: &str = "stop";
 
-    /// Keeps the reports.
+    /// Keeps each report as text, in the order in which they came.
     #[derive(Debug, Default)]
     struct Kept(Mutex<Vec<String>>);
 

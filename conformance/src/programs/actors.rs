@@ -18,7 +18,7 @@ pub enum Actors {
 impl Actors {
     pub(crate) const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Mixed];
 
-    /// The name on the command line.
+    /// As `--actors` takes it and reports print it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "rust",
@@ -27,7 +27,7 @@ impl Actors {
         }
     }
 
-    /// Whether foreign processes are needed.
+    /// Whether any actor may be a foreign process, which the harness must then offer.
     #[must_use]
     pub fn are_foreign(self) -> bool {
         self != Self::Rust

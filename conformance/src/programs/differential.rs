@@ -16,39 +16,40 @@ use crate::report::write;
 use crate::runner::ignored;
 use crate::{Failed, Harness, Stage, runner};
 
-/// The rule of the comparison.
+/// Broken once for each observation that differs.
 static SAME: Rule = Rule {
     id: "differential::what_a_program_determines_is_the_same",
     requires: &[],
     says: "A program gives the same on both drivers, as far as it determines what it gives.",
 };
 
-/// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there. The report has
-/// the smallest program that differs.
+/// Runs programs of each kind on the drivers of `make` and `other`, until one gives something else there. The
+/// report has the smallest program that differs.
 ///
 /// Programs are made to determine what they give: no server is killed, no listener dropped, no request given up and
-/// nothing expires; servers and listeners start and stop while nothing is under way, and every act, or every step of a program of
-/// delivery, ends when all that must run or arrive has.
+/// nothing expires; servers and listeners start and stop while nothing is under way, and every act, or every step of a
+/// program of delivery, ends when all that must run or arrive has.
 ///
-/// Compared are
+/// These must be the same on both drivers:
 /// - of a request, how it ended: returned its own answer, raised its own failure, the class of another one,
 ///   undeliverable, timed out; a call times out only where no server could answer;
 /// - of a call or a cast, how often it ran, whether as a redelivered one, and that it ran at servers that read its
 ///   queue; of a fanout, at which servers it ran;
 /// - of an event, whether it was sent; for each queue, what its readers made of it in each try, as new or again, and
 ///   whether it is there at the end or became a dead letter, after how many tries;
-/// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over, how
-///   often, unchanged or not, and as new or again: a quarter of the messages is requeued, and a quarter dropped unsettled
-///   once;
+/// - of a publish, whether it succeeded or which kind of error it was; of a message, each queue that handed it over,
+///   how often, unchanged or not, and as new or again: a quarter of the messages is requeued once, and a quarter is
+///   dropped unsettled once;
 /// - whether servers and readers start, stop, end and close.
 ///
-/// Free, and not compared, are
+/// These may differ:
 /// - which of several servers or readers of one queue takes a message;
-/// - how a request ends, and whether it runs, if that decides it, since they have other versions, namespaces or methods;
+/// - how a request ends, and whether it runs, if that decides it, since these servers have other versions,
+///   namespaces or methods;
 /// - whether a call that timed out ran nevertheless;
 /// - how often a queue hands a message over if some of its readers settle themselves and others need not;
-/// - what becomes of an event if that depends on the listener that takes it: the readers of its queue want other events,
-///   or give up after other numbers of tries; and what becomes of events that are handled in batches, so there are none;
+/// - what becomes of an event if that depends on the listener that takes it: the readers of its queue want other
+///   events, or give up after other numbers of tries; there are no batches, whose events share their end;
 /// - order between requests or messages, and the words of an error. Rules hold each driver to those.
 pub fn differential<A: Harness, B: Harness>(
     make: impl Fn() -> A,
@@ -63,8 +64,9 @@ pub fn differential<A: Harness, B: Harness>(
 }
 
 /// The `main` of a test that compares two drivers: one trial for each kind of program. `programs` says how many of each
-/// kind run unless the environment or the command line says otherwise. How that ended is written where
-/// [`REPORT`](crate::report::REPORT) says.
+/// kind run unless the environment or the command line says otherwise.
+///
+/// [`REPORT`](crate::report::REPORT) says where a record of each trial is written.
 pub fn main<A: Harness, B: Harness>(
     make: impl Fn() -> A + Send + Sync + 'static,
     other: impl Fn() -> B + Send + Sync + 'static,
@@ -86,9 +88,9 @@ pub fn main<A: Harness, B: Harness>(
     libtest_mimic::run(&Arguments::from_iter(rest), trials).exit_code()
 }
 
-/// The `main` of a test that compares two drivers, on a machine without the bus of one: every trial is ignored with
-/// `reason`. Where `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is a failure, since nothing may be skipped
-/// there.
+/// The `main` of a test that compares two drivers, on a machine without the bus of one: every
+/// trial is ignored with `reason`. Where `CI` is `true` or `OSLO_TEST_REQUIRE_LIVE` is `1` that is
+/// a failure, since nothing may be skipped there.
 #[must_use]
 pub fn ignore_all(reason: &str) -> ExitCode {
     match Options::from_environment(0) {
@@ -103,7 +105,7 @@ pub fn ignore_all(reason: &str) -> ExitCode {
     }
 }
 
-/// The trial of one kind of program.
+/// Makes new harnesses of both drivers for each program, and writes a record when it ends.
 fn trial<P, M, O, A, B>((make, other): &(Arc<M>, Arc<O>), options: Options) -> Trial
 where
     P: Determined,
@@ -163,6 +165,7 @@ fn outcomes<P: Determined>(program: &P, harness: impl Harness) -> Outcomes {
     })
 }
 
+/// One observation, named by `what`.
 fn observed(what: &str, how: &str) -> Outcomes {
     Outcomes::from([(what.to_owned(), how.to_owned())])
 }

@@ -10,7 +10,7 @@ use super::{Rule, Violation};
 pub struct Divergence {
     /// `reference::sentence`.
     pub id: &'static str,
-    /// The rules that it breaks.
+    /// The rules that foreign actors may break because of it.
     pub rules: &'static [&'static Rule],
     /// What the reference does instead, why, and the source.
     pub says: &'static str,
@@ -24,9 +24,9 @@ pub(crate) struct Excuse<T: 'static> {
     pub(crate) concerns: fn(&T) -> bool,
 }
 
-/// The violations of a check of the program as it was played, then what only `strict` has: the violations of a check as if every
-/// actor were of this library. Those are excused if one of `known` names the rule. The lenient check skips a rule also where no
-/// divergence names it; that is not an excuse.
+/// The violations of a check of the program as it was played, then what only `strict` has: the violations of a check as
+/// if every actor were of this library. Those are excused if one of `known` names the rule. The lenient check skips a
+/// rule also where no divergence names it; that is not an excuse.
 pub(crate) fn with_excused(
     mut lenient: Vec<Violation>,
     strict: Vec<Violation>,

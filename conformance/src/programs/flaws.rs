@@ -18,10 +18,11 @@ fn caught_by(flaw: Flaw) -> &'static str {
     flaw.breaks()
 }
 
-/// The `main` of a test of the suite itself: a trial for each flaw, which puts the flaw into the driver. A trial fails unless
-/// the flaw's case fails and its rule is broken within `programs` programs of a kind. It is ignored if the harness lacks the
-/// disturbance that the case needs. The results are written to the directory that [`REPORT`](crate::report::REPORT) names.
-/// The trial of a flaw runs its case once, then programs until the rule breaks.
+/// The `main` of a test of the suite itself: a trial for each flaw, which puts the flaw into the
+/// driver. A trial fails unless the flaw's case fails and its rule is broken within `programs` programs
+/// of a kind. It is ignored if the harness lacks the disturbance that the case needs. The results are
+/// written to the directory that [`REPORT`](crate::report::REPORT) names. The trial of a flaw runs its
+/// case once, then programs until the rule breaks.
 pub fn prove<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, programs: u64) -> ExitCode {
     let (options, rest) = match Options::from_environment(programs) {
         Ok(read) => read,
@@ -69,16 +70,12 @@ fn chase<H: Harness>(make: &dyn Fn() -> H, flaw: Flaw, options: &Options) -> Fla
     }
 }
 
-/// The case that must catch `flaw`.
-///
-/// # Panics
-/// The flaw names no case.
+/// Panics if the flaw names a case that does not exist, which a test excludes.
 fn case_of(flaw: Flaw) -> &'static Case {
     cases().find(|case| case.id == flaw.caught_by()).expect("every flaw names a case that exists")
 }
 
-/// # Errors
-/// The case passed, or no program broke the rule.
+/// Fails if the case passed, or no program broke the rule. The text has the seed of the first program.
 fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     if !run.case_caught {
         return Err(format!("the case {} passes", run.case).into());
@@ -89,9 +86,8 @@ fn verdict(run: &FlawRun, seed: u64) -> Result<(), Failed> {
     }
 }
 
-/// Runs programs on a driver with `flaw` until the rule that must catch it is broken. Returns how many programs ran, or `None`
-/// if none broke it.
-/// Violations of other rules do not count. Failing programs are not shrunk.
+/// Runs programs on a driver with `flaw` until the rule that must catch it is broken. Returns how many programs ran, or
+/// `None` if none broke it. Violations of other rules do not count. Failing programs are not shrunk.
 fn hunt<H: Harness>(make: impl Fn() -> H, flaw: Flaw, options: &Options) -> Option<u64> {
     let flawed = || Flawed::new(make(), flaw);
     let found = hunt_kind::<rpc::Program, _>(&flawed, flaw, *options);

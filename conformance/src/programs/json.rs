@@ -7,8 +7,7 @@ use serde_json::Value;
 
 /// Writes `value` as one line of JSON without what reads back as its default: `null`, `false` and empty lists.
 ///
-/// # Errors
-/// The value has no JSON, or the formatter failed.
+/// Fails if the value has no JSON, or the formatter fails.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, value: &impl Serialize) -> fmt::Result {
     let mut value = serde_json::to_value(value).map_err(|_| fmt::Error)?;
     drop_defaults(&mut value);
@@ -31,7 +30,7 @@ fn drop_defaults(value: &mut Value) {
     }
 }
 
-/// Prints each type as one line of JSON.
+/// Implements `Display` as one line of JSON, which reads back as the same value.
 macro_rules! display_as_json {
     ($($type:ty),+) => {$(
         impl std::fmt::Display for $type {

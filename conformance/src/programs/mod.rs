@@ -1,25 +1,27 @@
 //! Generated programs, whose histories must satisfy every rule.
 //!
-//! A program is generated and shrunk by proptest, played on a bus of the driver with many operations in flight, and
-//! its history is checked against a model that has no clock and no bus. A failure is reported with the rule, the message and
-//! the smallest program that fails, as one line of JSON. Its seed generates it again, and a file with that line replays it:
+//! A program is generated and shrunk by proptest, played on a bus of the driver with many operations in
+//! flight, and its history is checked against a model that has no clock and no bus. A failure is reported
+//! with the rule, the message and the smallest program that fails, as one line of JSON. Its seed generates
+//! it again, and a file with that line replays it:
 //!
 //! ```text
 //! cargo test --test programs -- rpc --programs 1 --seed 30097
 //! OSLO_TEST_REPLAY=program.json cargo test --test programs
 //! ```
 //!
-//! There are three kinds:
-//! - `rpc` starts, stops and kills servers during calls, casts and fanouts. Its senders and servers are actors that take
-//!   commands as lines of JSON, so that an actor may be a foreign process.
-//! - `notify` starts, stops and drops listeners while events are sent, handled in batches, requeued, retried and given up.
+//! There are three kinds, each with a strategy and rules of its own:
+//! - `rpc` starts, stops and kills servers during calls, casts and fanouts. Its senders and servers are actors that
+//!   take commands as lines of JSON, so that an actor may be a foreign process.
+//! - `notify` starts, stops and drops listeners while events are sent, handled in batches, requeued, retried
+//!   and given up.
 //! - `delivery` uses the driver interface alone: every kind of address, settlement, expiry, pools.
 //!
 //! Where the harness can [cut](crate::Disturbance::Cut), some programs lose every connection in the middle.
 //!
-//! The servers and senders of a program of RPC, and the listeners and notifiers of one of notifications, are played by this
-//! library, or by [`Foreign`] processes of another implementation that the harness offers, or by both, mixed as the program's
-//! seed says: `--actors rust|python|mixed`.
+//! The servers and senders of a program of RPC, and the listeners and notifiers of one of notifications, are played by
+//! this library, or by [`Foreign`] processes of another implementation that the harness offers, or by both, mixed as
+//! the program's seed says: `--actors rust|python|mixed`.
 //!
 //! The rules are under test themselves: [`prove`] puts every flaw into the driver, and each must break its rule.
 //! [`differential()`] runs the same programs on two drivers and compares what they determine.
@@ -66,8 +68,8 @@ pub use plan::Plan;
 pub use report::Report;
 pub use rule::{Rule, Violation};
 
-/// Runs programs of each kind, until one breaks a rule, and writes how that ended where
-/// [`REPORT`](crate::report::REPORT) says.
+/// Runs programs of each kind, until one breaks a rule.
+/// [`REPORT`](crate::report::REPORT) says where a record of each kind is written.
 pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
     [
         run_kind::<rpc::Program, H>(&make, options),
@@ -76,9 +78,9 @@ pub fn run<H: Harness>(make: impl Fn() -> H, options: &Options) -> [Report; 3] {
     ]
 }
 
-/// The `main` of a driver's test of programs: one trial for each kind of program, and for each kind of actors. `plan`
-/// says how many programs each runs unless the environment or the command line says otherwise; `make` makes a harness
-/// for each program.
+/// The `main` of a driver's test of programs: one trial for each kind of program, and for each kind of
+/// actors. `plan` says how many programs each runs unless the environment or the command line says
+/// otherwise; `make` makes a harness for each program.
 pub fn main<H: Harness>(make: impl Fn() -> H + Send + Sync + 'static, plan: impl Into<Plan>) -> ExitCode {
     let plan = plan.into();
     with_overrides(|overrides, arguments| {

@@ -11,8 +11,8 @@ pub const SEED: &str = "OSLO_TEST_SEED";
 pub const PROGRAMS: &str = "OSLO_TEST_PROGRAMS";
 /// The environment variable for the actors of programs of RPC and of notifications: `rust`, `python` or `mixed`.
 pub const ACTORS: &str = "OSLO_TEST_ACTORS";
-/// The environment variable for a file with one program as JSON, as a report prints it. The test of programs then runs only
-/// that program.
+/// The environment variable for a file with one program as JSON, as a report prints it. The
+/// test of programs then runs only that program.
 pub const REPLAY: &str = "OSLO_TEST_REPLAY";
 
 /// The options that the test takes out of the command line, with the variable of each.
@@ -26,7 +26,7 @@ const NAMES: [(&str, &str); 4] =
 pub struct Options {
     /// How many programs of each kind.
     pub programs: u64,
-    /// The seed of the first one.
+    /// The seed of the first program; each later one has the next number.
     pub seed: u64,
     /// Which implementation plays programs of RPC and of notifications. Default: this library.
     pub actors: Actors,
@@ -53,14 +53,14 @@ impl Options {
         Self { programs, seed, actors: Actors::Rust }
     }
 
-    /// Sets the seed of the first program.
+    /// The first program gets `seed`, each later one the next number.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets which implementation plays programs of RPC and of notifications.
+    /// Has no effect on programs of delivery, which have no actors.
     #[must_use]
     pub fn with_actors(mut self, actors: Actors) -> Self {
         self.actors = actors;
@@ -81,8 +81,7 @@ impl Options {
 impl Overrides {
     /// The options, and the rest of the command line.
     ///
-    /// # Errors
-    /// As [`Options::from_environment`].
+    /// Fails as [`Options::from_environment`] does.
     pub(crate) fn from_environment() -> Result<(Self, Vec<String>), String> {
         let mut overrides = Self::default();
         for (variable, name) in NAMES {
@@ -102,8 +101,7 @@ impl Overrides {
 
     /// `--name value` and `--name=value` are read alike; unknown arguments are returned in their order.
     ///
-    /// # Errors
-    /// An option has no value, or a wrong one.
+    /// Fails if an option has no value, or a wrong one.
     fn take(&mut self, arguments: impl IntoIterator<Item = String>) -> Result<Vec<String>, String> {
         let (mut rest, mut arguments) = (Vec::new(), arguments.into_iter());
         while let Some(argument) = arguments.next() {

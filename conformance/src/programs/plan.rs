@@ -11,17 +11,18 @@ use crate::report::{Ended, Part, ProgramRun, Record, write};
 use crate::runner;
 use crate::{Clock, Failed, Harness};
 
-/// How many programs a driver's test runs by default, with which actors. A `u64` converts to a plan of that many programs of
-/// each kind, played by this library.
+/// How many programs a driver's test runs by default, with which actors. A `u64` converts to a plan of that many
+/// programs of each kind, played by this library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Each kind of actors once, with its number of programs.
     programs: Vec<(Actors, u64)>,
+    /// For a bus that trials share and disturb.
     one_at_a_time: bool,
 }
 
-/// How many programs of notifications foreign actors play for every five of RPC: a listener in Python takes up to a second to
-/// stop.
+/// How many programs of notifications foreign actors play for every five of RPC: a
+/// listener in Python takes up to a second to stop.
 const NOTIFY_IN_FIVE: u64 = 3;
 
 /// One planned trial, before it runs.
@@ -68,8 +69,7 @@ impl Plan {
         self.one_at_a_time.then_some(1)
     }
 
-    /// The names of the trials.
-    /// In the order in which they are planned.
+    /// The names of the trials, in the order in which they are planned.
     pub(super) fn ids(&self, overrides: &Overrides) -> Vec<String> {
         self.entries(overrides).iter().map(Entry::id).collect()
     }

@@ -12,7 +12,7 @@ use crate::report::{Ended, Excused, Part, ProgramRun, Record};
 #[derive(Debug)]
 #[must_use = "it says whether every rule held"]
 pub struct Report {
-    /// The kind of program.
+    /// The kind of program: `rpc`, `notify` or `delivery`.
     name: &'static str,
     /// What held for every program, for the report.
     held: String,
@@ -27,7 +27,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report of programs that were checked against the rules.
+    /// Lists the divergences too, if foreign actors played.
     pub(crate) fn rules<P: Generated>(options: Options, explored: Explored) -> Self {
         let rules = P::rules().len();
         let (held, actors) = (format!("{rules} rules held"), options.actors.to_string());
@@ -35,7 +35,7 @@ impl Report {
         Self { name: P::NAME, held, actors, rules, options, divergences, explored }
     }
 
-    /// The report of programs that were compared with the driver `other`.
+    /// Counts the comparison with the driver `other` as one rule, which no divergence excuses.
     pub(crate) fn compared<P: Generated>(other: &str, options: Options, explored: Explored) -> Self {
         let held = format!("each gave the same on {other}");
         let (actors, divergences) = (format!("as on {other}"), Vec::new());
@@ -44,8 +44,7 @@ impl Report {
 
     /// Prints a success to standard error.
     ///
-    /// # Errors
-    /// A rule was broken: the report, which the trial prints.
+    /// Fails if a rule was broken, with the whole report as the text that the trial prints.
     pub(crate) fn print(&self) -> Result<(), Failed> {
         if self.held() {
             print_error(&self.to_string());
@@ -65,7 +64,7 @@ impl Report {
         Record::new(driver, Part::Programs(run))
     }
 
-    /// Whether every rule held in every program.
+    /// Whether every rule held. A run ends with the first program that breaks one.
     #[must_use]
     pub fn held(&self) -> bool {
         self.explored.found.is_none()

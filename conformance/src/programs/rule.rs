@@ -11,14 +11,14 @@ pub struct Rule {
     pub id: &'static str,
     /// The capabilities that a driver must declare for the rule to bind it.
     pub requires: &'static [Capability],
-    /// The sentence, for reports.
+    /// The sentence, which every violation repeats.
     pub says: &'static str,
 }
 
-/// A rule that did not hold.
+/// One way in which a history breaks a rule; a history may have several of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The rule that did not hold.
+    /// Its id and its sentence begin and end the text of the violation.
     pub rule: &'static Rule,
     /// Whether a divergence of the reference excuses it. An excused violation fails no program.
     pub excused: bool,
@@ -52,8 +52,9 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Defines the rules of one kind of program: each as a static, and all of them, in the order of the report, as `ALL`. The
-/// doc comment of a row is the sentence of the rule; the brackets hold the capabilities without which it does not bind.
+/// Defines the rules of one kind of program: each as a static, and all of them, in the order of
+/// the report, as `ALL`. The doc comment of a row is the sentence of the rule; the brackets hold
+/// the capabilities without which it does not bind.
 macro_rules! rules {
     ($($(#[doc = $says:literal])+ $name:ident = $id:literal [$($requires:ident),*];)*) => {
         $(

@@ -22,8 +22,7 @@ pub(crate) fn write(record: &Record) {
 /// Writes a record to the file of its driver and part; a later run replaces it.
 /// Characters other than letters, digits, `-`, `_` and `.` become `-` in the name of the file.
 ///
-/// # Errors
-/// The directory or the file cannot be written.
+/// Fails if the directory or the file cannot be written.
 pub(super) fn write_to(directory: &Path, record: &Record) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let part = match &record.part {

@@ -175,7 +175,7 @@ fn close(page: &mut String) -> fmt::Result {
     page.write_str("</tbody></table></div>\n")
 }
 
-/// A row for one run of programs.
+/// The last cell has the reason of the result as its title; the one before names the excused rules.
 fn write_program(page: &mut String, driver: &str, run: &ProgramRun) -> fmt::Result {
     write!(page, "<tr><td>{}</td><td>{}</td><td>{}</td>", Text(driver), Text(&run.kind), Text(&run.actors))?;
     write!(page, "<td>{}</td><td>{}</td><td>{}</td><td>{}</td>", run.programs, run.steps, run.rules, run.seed)?;
@@ -216,7 +216,7 @@ fn write_flaw(page: &mut String, run: &FlawRun) -> fmt::Result {
     }
 }
 
-/// The CSS class of a result.
+/// The class by which `style.css` colours a cell.
 fn class(ended: &Ended) -> &'static str {
     match ended {
         Ended::Passed => "passed",
@@ -225,7 +225,7 @@ fn class(ended: &Ended) -> &'static str {
     }
 }
 
-/// The text of a result in a cell.
+/// The text of a cell: an ignored trial is never shown as passed.
 fn word(ended: &Ended) -> &'static str {
     match ended {
         Ended::Passed => "✓ passed",

@@ -90,9 +90,9 @@ fn share(some: usize, all: usize) -> String {
     if all == 0 { NOTHING.to_owned() } else { format!("{some} of {all}") }
 }
 
-/// Replaces the text between the marks `<!-- conformance -->` and `<!-- /conformance -->` by `table`. Returns `None` unless each
-/// mark occurs once, in this order.
-/// The text outside of the marks and the marks themselves stay as they are.
+/// Replaces the text between the marks `<!-- conformance -->` and `<!-- /conformance -->` by
+/// `table`. Returns `None` unless each mark occurs once, in this order. The text outside of the
+/// marks and the marks themselves stay as they are.
 #[must_use]
 pub fn embed(text: &str, table: &str) -> Option<String> {
     /// HTML comments, which Markdown does not show.

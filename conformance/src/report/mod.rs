@@ -1,8 +1,8 @@
 //! Reports: the results of the suite as records, and pages made of them.
 //!
-//! [`main`](crate::main), [`programs::main`](crate::programs::main) and [`prove`](crate::programs::prove) write a
-//! [`Record`] each, as JSON, into the directory that the variable [`REPORT`] names, if it is set. The author of a driver needs
-//! this to render a page:
+//! [`main`](crate::main), [`programs::main`](crate::programs::main) and [`prove`](crate::programs::prove)
+//! write a [`Record`] each, as JSON, into the directory that the variable [`REPORT`] names, if it is set. The
+//! author of a driver needs this to render a page:
 //!
 //! ```no_run
 //! use oslo_messaging_conformance::report::Records;

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failed;
 
-/// The results of one test of one driver.
+/// The results of one test of one driver, from which the page and the table are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
     /// The name of the driver: [`Harness::driver`](crate::Harness::driver).
     pub driver: String,
-    /// The results, of one kind of test.
+    /// The results; with the driver it names the file of the record.
     #[serde(flatten)]
     pub part: Part,
 }
 
-/// The results of one kind of test.
+/// Each test of a driver writes one of these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -33,7 +33,7 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseRun {
-    /// The id of the case.
+    /// The id of the case, as `area::sentence`.
     pub case: String,
     /// Whether it passed, and if not, why.
     #[serde(flatten)]
@@ -48,13 +48,13 @@ pub struct CaseRun {
 pub enum Ended {
     /// Everything that it checks held.
     Passed,
-    /// It failed with this message.
+    /// It failed with this message, which may have several lines.
     Failed(String),
     /// It did not run, for this reason.
     Ignored(String),
 }
 
-/// The result of a run of programs of one kind.
+/// One run of programs of one kind, played by actors of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProgramRun {
@@ -62,11 +62,11 @@ pub struct ProgramRun {
     pub kind: String,
     /// Who played the actors: `rust`, `python` or `mixed`.
     pub actors: String,
-    /// The seed of the first program.
+    /// The seed of the first program; each later one had the next number.
     pub seed: u64,
     /// How many programs ran, the failed one included.
     pub programs: u64,
-    /// How many steps the programs had in all.
+    /// The steps of all programs; a message that is sent several times counts as several.
     pub steps: usize,
     /// How many rules each program was checked against.
     pub rules: usize,
@@ -88,7 +88,7 @@ pub struct Excused {
     pub rule: String,
     /// The divergences of the reference that name the rule; any of them may be the cause.
     pub by: Vec<String>,
-    /// How often it was broken.
+    /// How often foreign actors broke it, in all programs of the run.
     pub times: u64,
 }
 
@@ -96,13 +96,13 @@ pub struct Excused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FlawRun {
-    /// The name of the [`Flaw`](crate::Flaw).
+    /// The [`Flaw`](crate::Flaw), as `Debug` prints it.
     pub flaw: String,
-    /// The case that must catch it.
+    /// The id of the case that must catch it.
     pub case: String,
-    /// Whether the case failed.
+    /// Whether the case failed, as it must on a driver with the flaw.
     pub case_caught: bool,
-    /// The rule of the programs that must catch it.
+    /// The id of the rule of programs that must catch it.
     pub rule: String,
     /// How many programs ran until the rule was broken; `None` if it never was.
     pub programs: Option<u64>,
@@ -125,7 +125,7 @@ impl CaseRun {
 }
 
 impl Ended {
-    /// The result of a finished trial.
+    /// Keeps the reason of a trial that was ignored, and the message of one that failed.
     pub(crate) fn of(outcome: &Result<Completion, Failed>) -> Self {
         match outcome {
             Ok(Completion::Completed) => Self::Passed,
@@ -144,7 +144,7 @@ impl FlawRun {
 }
 
 impl Records {
-    /// The records, in any order.
+    /// The records in the order of their file names, if they were read from a directory.
     pub fn iter(&self) -> impl Iterator<Item = &Record> {
         self.0.iter()
     }

@@ -10,6 +10,7 @@ use crate::cases;
 pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
+    /// Cases that did not run, for whatever reason.
     pub(super) ignored: usize,
 }
 
@@ -60,7 +61,7 @@ impl Records {
         drivers.into_iter().collect()
     }
 
-    /// Every case of a driver.
+    /// The cases of a driver from all of its records, also those that did not run.
     pub(super) fn cases_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a CaseRun> {
         let runs = self.parts_of(driver).filter_map(|part| match part {
             Part::Cases(runs) => Some(runs),
@@ -69,7 +70,7 @@ impl Records {
         runs.flatten()
     }
 
-    /// Every run of programs: those of a driver.
+    /// A driver has a run for each kind of program and of actors.
     pub(super) fn programs_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a ProgramRun> {
         self.parts_of(driver).filter_map(|part| match part {
             Part::Programs(run) => Some(run),
@@ -77,7 +78,7 @@ impl Records {
         })
     }
 
-    /// Every flaw that was put into a driver.
+    /// The flaws that were put into a driver; only tests that call [`prove`](crate::programs::prove) record any.
     pub(super) fn flaws_of<'a>(&'a self, driver: &'a str) -> impl Iterator<Item = &'a FlawRun> {
         let runs = self.parts_of(driver).filter_map(|part| match part {
             Part::Flaws(runs) => Some(runs),

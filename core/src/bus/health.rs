@@ -18,7 +18,7 @@ use crate::{Health, State};
 #[derive(Debug)]
 pub(crate) struct BusHealth {
     shared: Arc<SharedHealth>,
-    /// Passes on what the driver reports.
+    /// Aborted with the handle, so a dropped bus leaves no task behind.
     _task: AbortOnDropHandle<()>,
 }
 
@@ -34,15 +34,15 @@ pub(crate) struct HealthPart {
 /// What the handle, the parts and the forwarding task share.
 #[derive(Debug)]
 struct SharedHealth {
-    /// What users subscribe to.
+    /// Keeps its value without receivers, so a later subscriber sees the state at once.
     merged: watch::Sender<Health>,
     /// The health of the transport alone, without the parts.
     driver: watch::Receiver<Health>,
     /// The parts that do not work, in the order in which they failed, by the numbers of their handles.
     own: Mutex<Vec<(u64, UnhealthyPart)>>,
-    /// Numbers the parts.
+    /// Never gives a number twice, so a handle cannot clear the entry of another part.
     next_id: AtomicU64,
-    /// Whether the bus was dropped, so that nothing is passed on any more.
+    /// Set before an end that is not the runtime's: the bus was dropped, or the driver ended by itself.
     released: AtomicBool,
     /// Whether the runtime ended under the bus: nothing works then, whatever the driver said last.
     orphaned: AtomicBool,
@@ -104,7 +104,7 @@ impl HealthPart {
         new
     }
 
-    /// Reports that the part works.
+    /// Takes the part out of `Health::unhealthy` and publishes that at once.
     ///
     /// Does nothing if the part was healthy.
     pub(crate) fn clear(&self) {

@@ -1,13 +1,12 @@
 //! The one reply queue of a bus, opened at the first call.
 //!
-//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call. The
-//! first call spawns it; when it ends, because the queue was lost or the runtime is gone, the next call spawns
-//! another.
+//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call.
+//! The first call spawns it. After the queue was lost or the runtime has ended, the next call spawns another.
 //!
 //! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
 //! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;
-//! [`Inbox::expect_reply`] checks the progress again after it has registered, so that a call in between starts over
-//! instead of waiting in vain.
+//! [`Inbox::expect_reply`] checks the progress again after it has registered,
+//! so that a call in between starts over instead of waiting in vain.
 
 use std::mem;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -28,7 +27,7 @@ use crate::lifecycle::CLOSE_TIMEOUT;
 use crate::wire::Reply;
 use crate::{Deadline, Error, Executed, Result, Retry};
 
-/// Replies taken from the driver at once.
+/// The most replies that one poll takes; all are delivered before the next poll.
 const BATCH: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// Replies the broker may have handed over before they are acknowledged.
 const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
@@ -37,13 +36,13 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the replies to every call of a bus arrive.
 ///
-/// A bus has one, shared by all its clients. Nothing is opened before the first call, so a bus that only casts or
-/// serves has no reply queue.
+/// A bus has one, shared by all its clients.
+/// Nothing is opened before the first call, so a bus that only casts or serves has no reply queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     /// Opens the queue; the driver names it.
     transport: Arc<dyn Transport>,
-    /// How often a failed opening is repeated. A call does not bring its own.
+    /// How often a failed opening is repeated. The retries of a call do not apply.
     retry: Retry,
     /// The limit of a decompressed reply and the memory budget of all replies.
     decoding: Decoding,
@@ -53,7 +52,7 @@ pub(crate) struct Inbox {
     state: Mutex<InboxState>,
 }
 
-/// Who reads the replies now.
+/// The reader and the flag that forbids another, under one lock, so that `close` misses no reader.
 #[derive(Debug, Default)]
 struct InboxState {
     /// Whether the bus was closed: no reader is spawned any more.
@@ -67,17 +66,18 @@ struct InboxState {
 struct InboxTask {
     /// Asks the reader to close its queue and end.
     stop: CancellationToken,
-    /// What the reader publishes.
+    /// Its sender is dropped with the reader, which is how a call notices that the runtime ended.
     progress: watch::Receiver<Progress>,
+    /// `close` waits for it; dropping it aborts the reader.
     task: AbortOnDropHandle<()>,
 }
 
 /// How far an inbox has come. Calls wait until it is open.
 #[derive(Debug, Clone)]
 enum Progress {
-    /// Not there yet; what the last try said.
+    /// The last error of an opening that is still repeated; a call that times out meanwhile has it as its source.
     Opening(Option<Error>),
-    /// Replies arrive in the queue of this name.
+    /// Replies arrive in the queue of this name, which each request carries as `_reply_q`.
     Open(Arc<str>),
     /// Opening failed; the next call opens the inbox again.
     Failed(Error),
@@ -85,7 +85,7 @@ enum Progress {
     Ended,
 }
 
-/// What the task of an inbox works with.
+/// The task of an inbox. Its drop fails the waiting calls if the runtime ended under it.
 struct InboxReader {
     transport: Arc<dyn Transport>,
     retry: Retry,
@@ -96,27 +96,25 @@ struct InboxReader {
 }
 
 impl Inbox {
-    /// An inbox that is opened by its first call; `retry` says how patiently.
+    /// An inbox that its first call opens; `retry` bounds the attempts of each opening.
     pub(crate) fn new(transport: Arc<dyn Transport>, retry: Retry, decoding: Decoding) -> Self {
         Self { transport, retry, decoding, calls: WaitingCalls::default(), state: Mutex::default() }
     }
 
-    /// How many calls are registered.
+    /// How many calls wait for a reply; those that wait for the opening do not count.
     ///
-    /// The number is a snapshot, for the log and for tests.
+    /// The number is a snapshot, for the log and for users.
     pub(crate) fn calls_in_flight(&self) -> usize {
         self.calls.len()
     }
 
-    /// Puts a call on the table and says under which queue its reply will be found. Only a `monitored` call learns of
-    /// heartbeats.
+    /// Puts a call on the table and says under which queue its reply will be found.
+    /// Only a `monitored` call learns of heartbeats.
     ///
-    /// # Errors
-    /// What [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the same
-    /// opening gets the same. `Timeout`, with what the last try said; `Closed`.
+    /// Errors: what [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the
+    /// same opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
-    /// # Cancellation
-    /// The opening goes on for those who also wait, and for the next call.
+    /// Cancellation: the opening continues for the other calls and for the next one.
     pub(crate) async fn expect_reply(
         &self,
         id: CallId,
@@ -144,8 +142,7 @@ impl Inbox {
     ///
     /// Later calls fail with `Closed`. The calls that waited fail with `Closed`, and their methods may have run.
     ///
-    /// # Cancellation
-    /// The calls have failed already; dropping the future aborts the reader.
+    /// Cancellation: the calls have failed already; dropping the future aborts the reader.
     pub(crate) async fn close(&self, deadline: Deadline) {
         let task = {
             let mut state = self.state();
@@ -164,8 +161,7 @@ impl Inbox {
     ///
     /// Spawns a reader, so it must run inside a tokio runtime.
     ///
-    /// # Errors
-    /// `Closed` once the bus was closed; the request was not sent.
+    /// Errors: `Closed` once the bus was closed; the request was not sent.
     fn progress(&self) -> Result<watch::Receiver<Progress>> {
         let mut state = self.state();
         if state.closed {
@@ -194,14 +190,14 @@ impl Inbox {
         Ok(progress)
     }
 
-    /// Whether an opening failed with `error` for nothing but its own deadline; a caller with time left may wait for
-    /// another.
+    /// Whether the opening failed only because its own 60 s passed; a caller with time left waits for another opening.
     ///
     /// Only then can the caller use its own deadline instead: with a limit of attempts, the limit counts.
     fn only_time_ran_out(&self, error: &Error) -> bool {
         self.retry.max_retries.is_none() && self.retry.permits(0, error)
     }
 
+    /// Enters a poisoned lock, so that a panic of one caller does not end the calls of the others.
     fn state(&self) -> MutexGuard<'_, InboxState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -209,8 +205,7 @@ impl Inbox {
 
 /// The queue, once it is there; `None` if it came and went.
 ///
-/// # Errors
-/// What the opening failed with, or `Timeout` with the last attempt as its source.
+/// Errors: what the opening failed with, or `Timeout` with the last attempt as its source.
 async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
     let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
     let waited = deadline.run("open the reply inbox", settled).await;
@@ -252,13 +247,12 @@ impl InboxReader {
         let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
     }
 
-    /// Subscribes to the reply queue, repeating transient errors, and publishes the last error for calls that time
-    /// out.
+    /// Subscribes to the reply queue and repeats transient errors.
+    /// A call that times out meanwhile reports the last of them as its source.
     ///
     /// Ends after 60 s at the latest, whatever the deadlines of the calls.
     ///
-    /// # Errors
-    /// The last error of the driver, or `Unsupported` if the driver gave an address that is no queue.
+    /// Errors: the last error of the driver, or `Unsupported` if the driver gave an address that is no queue.
     async fn open(&self) -> Result<(Box<dyn Listener>, Arc<str>)> {
         let deadline = Deadline::after(OPEN_TIMEOUT);
         let subscription = Subscription::new(Source::Inbox).with_window(WINDOW);
@@ -279,7 +273,7 @@ impl InboxReader {
         Ok((listener, queue))
     }
 
-    /// Hands each reply to its call; says what ended that.
+    /// Hands each reply to its call until the inbox is closed or the listener ends; returns the reason.
     ///
     /// The replies of one poll are delivered before the next poll.
     async fn read(&self, listener: &mut DecodingListener<Reply>) -> Error {

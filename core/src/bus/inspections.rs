@@ -21,9 +21,10 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Inspections(Mutex<HashMap<Address, Inspection>>);
 
-/// One inspection, also while it is under way.
+/// One inspection, from its begin; while it is under way its finding is `Nothing`.
 #[derive(Debug)]
 struct Inspection {
+    /// The interval counts from here, so that a slow inspection is not begun a second time.
     begun: Instant,
     finding: Finding,
 }

@@ -29,7 +29,7 @@ use crate::{ConfigFile, Deadline, Executed, Health, Registry, Result, Retry};
 #[derive(Clone)]
 pub struct Bus(pub(crate) Arc<Inner>);
 
-/// What every clone of a bus shares.
+/// Shared by the clones, clients and servers of a bus; the last of them releases it.
 pub(crate) struct Inner {
     pub(crate) transport: Arc<dyn Transport>,
     /// Opened by the first call.
@@ -49,13 +49,13 @@ pub(crate) struct Inner {
     pub(crate) ping: bool,
     /// Where the transport was connected to, as far as that is known here.
     pub(crate) url: Option<TransportUrl>,
-    /// The limits of received bodies.
+    /// Bounds one decompressed body, and the decoded bytes that the whole bus has in hand.
     pub(crate) decoding: Decoding,
     /// After the transport, whose last state it passes on.
     pub(crate) health: BusHealth,
 }
 
-/// The settings of a [`Bus`].
+/// The settings of a [`Bus`]; each setter names its default. Nothing runs before [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
 pub struct BusBuilder {
@@ -80,7 +80,7 @@ impl Bus {
         Self::builder(transport).build()
     }
 
-    /// A bus over `transport` with settings of your own.
+    /// Starts from the defaults; [`build`](BusBuilder::build) makes the bus, and only that needs a tokio runtime.
     pub fn builder(transport: impl Transport) -> BusBuilder {
         BusBuilder {
             transport: Arc::new(transport),
@@ -96,8 +96,8 @@ impl Bus {
         }
     }
 
-    /// Connects to `url` with the driver that `registry` has for its scheme. A driver tries what may pass, such as a
-    /// broker that only starts, again until the deadline.
+    /// Connects to `url` with the driver that `registry` has for its scheme.
+    /// A driver repeats until the deadline what may pass, such as a connection to a broker that is still starting.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is not valid or no driver knows its scheme, and what
@@ -113,8 +113,8 @@ impl Bus {
     /// driver's own settings come with its connector.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a value that cannot be
-    /// used.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for an option with a wrong value,
+    /// and what [`connect`](Self::connect) fails with.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -122,13 +122,14 @@ impl Bus {
         Self::at(file.transport_url()?, file, registry, deadline).await
     }
 
-    /// The bus of notifications, as [`from_config`](Self::from_config), but connected to
-    /// [`notification_transport_url`](ConfigFile::notification_transport_url): the reference's
-    /// `get_notification_transport`. Where the file gives notifications no URL of their own, it goes to the same broker
-    /// over connections of its own.
+    /// The bus of notifications: the reference's `get_notification_transport`.
+    ///
+    /// It is made as by [`from_config`](Self::from_config), but connected to
+    /// [`notification_transport_url`](ConfigFile::notification_transport_url). Where the file gives
+    /// notifications no URL of their own, it goes to the same broker over connections of its own.
     ///
     /// # Errors
-    /// As [`from_config`](Self::from_config).
+    /// As [`from_config`](Self::from_config), for the URL of notifications.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.
@@ -150,7 +151,7 @@ impl Bus {
         Ok(builder.connected_to(url).build())
     }
 
-    /// What the driver can do.
+    /// What the driver can do, so that a program need not find out by [`Unsupported`](crate::ErrorKind::Unsupported).
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.0.transport.capabilities()
@@ -158,13 +159,13 @@ impl Bus {
 
     /// The state of the connection with the parts of this bus that do not work, and every later change of it.
     ///
-    /// A listener whose dead-letter queue cannot be had is such a part.
+    /// A listener whose dead-letter queue cannot be declared, or refuses events, is such a part.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.health.subscribe()
     }
 
-    /// How many calls wait for their reply.
+    /// How many calls wait for their reply now. A call that timed out or was dropped does not count.
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
         self.0.inbox.calls_in_flight()
@@ -172,12 +173,12 @@ impl Bus {
 
     /// Ends every waiting call with `Closed`, deletes the reply inbox and closes the connections. Idempotent.
     ///
-    /// Shut servers and listeners down first: requests that they have not answered are lost, or delivered to another
-    /// server.
+    /// Shut servers and listeners down first:
+    /// requests that they have not answered are lost, or delivered to another server.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time; everything is released
-    /// all the same.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the broker did not answer in time;
+    /// everything is released all the same.
     pub async fn close(&self, deadline: Deadline) -> Result<()> {
         self.0.inbox.close(deadline).await;
         self.0.transport.close(deadline).await
@@ -185,10 +186,9 @@ impl Bus {
 }
 
 impl Inner {
-    /// Subscribes, and tries again what may pass, as patiently as the bus is set to.
+    /// Subscribes, and repeats transient errors as the retries of the bus permit.
     ///
-    /// # Errors
-    /// What [`Transport::subscribe`] says.
+    /// Errors: what the last attempt of [`Transport::subscribe`] failed with, executed `No`.
     pub(crate) async fn subscribe(&self, to: &Subscription, deadline: Deadline) -> Result<Box<dyn Listener>> {
         // Subscribing runs no method, so an attempt that may have succeeded is repeated like any other.
         let attempt = async || {
@@ -214,8 +214,8 @@ impl BusBuilder {
         self
     }
 
-    /// How often a publish that certainly did not happen, and the opening of the reply inbox, are repeated. Default:
-    /// until the deadline.
+    /// How often the bus repeats a publish that certainly did not happen,
+    /// and the opening of the reply inbox. Default: until the deadline.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
@@ -241,7 +241,7 @@ impl BusBuilder {
         self
     }
 
-    /// Notes where the transport is connected to.
+    /// Keeps the URL, by which a notifier checks that its configuration file means this bus.
     fn connected_to(mut self, url: TransportUrl) -> Self {
         self.url = Some(url);
         self
@@ -249,7 +249,7 @@ impl BusBuilder {
 
     /// How many bytes a compressed body may have once it is decompressed. Default: 64 MiB.
     ///
-    /// There is no limit on the ratio, since sound JSON may shrink a hundredfold. Over the limit decompression ends: an
+    /// There is no limit on the ratio, since valid JSON may shrink a hundredfold. Over the limit decompression ends: an
     /// event becomes a dead letter with the reason, a request or a reply is dropped with a warning and counted in
     /// `oslo_messaging_undecodable_total`. A body that came uncompressed is bounded by the broker.
     pub fn decompressed_limit(mut self, bytes: usize) -> Self {
@@ -266,8 +266,8 @@ impl BusBuilder {
     /// # Memory
     /// The bodies of each share stay under its size, but for one body on top of it, and for each server, listener and
     /// inbox what it took with its last poll, each up to 1 MiB; beside them one body over 1 MiB is decoded at a time
-    /// for each share, which takes up to four times its length meanwhile. What a handler makes of its arguments, or a
-    /// call of its result, is its own.
+    /// for each share, which takes up to four times its length meanwhile.
+    /// What a handler makes of its arguments, or a call of its result, is its own.
     ///
     /// # Order
     /// A body over 1 MiB is decoded on a blocking task. Its message keeps its place in the order for 100 ms from when
@@ -277,7 +277,7 @@ impl BusBuilder {
         self
     }
 
-    /// The bus. Must be called inside a tokio runtime.
+    /// Starts to forward the health of the transport, so it must be called inside a tokio runtime.
     #[must_use]
     pub fn build(self) -> Bus {
         let decoding = Decoding::new(self.decompressed_limit, self.decompressed_budget);

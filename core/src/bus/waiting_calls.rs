@@ -1,4 +1,4 @@
-//! The table of calls that wait for their reply.
+//! The calls of a bus that wait for their reply, each removed on every path.
 //!
 //! Calls are registered by `_msg_id` before their requests are sent. The entry is removed by the reply, by the end of
 //! the inbox, or by the drop of the [`PendingCall`], so a call that times out leaves no entry.
@@ -44,12 +44,12 @@ pub(crate) type Answer = Result<std::result::Result<Payload, RemoteError>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 
-/// The sending side of one waiting call.
+/// Removed by the reply, by the end of the inbox or by the drop of its call, whichever is first.
 #[derive(Debug)]
 struct Waiter {
     /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
-    /// When the server was last heard of, for a monitored call.
+    /// When the last heartbeat or first half arrived; only for a monitored call.
     heard: Option<watch::Sender<Instant>>,
     /// The first half of a reply in two messages, as old servers send it.
     partial: Option<Payload>,
@@ -60,7 +60,7 @@ struct Waiter {
 pub(crate) struct PendingCall {
     id: CallId,
     calls: WaitingCalls,
-    /// The outcome, once.
+    /// Resolves once: to the reply, or to the error that ended the inbox.
     pub(crate) answer: oneshot::Receiver<Answer>,
     /// When the server of a monitored call last answered anything; starts with the registration.
     pub(crate) heard: Option<watch::Receiver<Instant>>,
@@ -69,7 +69,7 @@ pub(crate) struct PendingCall {
 /// Whether a reply found its call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyMatch {
-    /// A call took it.
+    /// The call has its answer, or it noted a heartbeat or a first half.
     Call,
     /// No call waits for it: late, doubled, or never ours.
     NoCall,
@@ -86,7 +86,7 @@ impl WaitingCalls {
         PendingCall { id, calls: self.clone(), answer, heard }
     }
 
-    /// Hands `reply` to the call of `msg_id`.
+    /// Gives `reply` to the call of `msg_id`, and removes the call unless its end is yet to come.
     ///
     /// The answer of a two-message reply is its last result that is not null (oslo.messaging `ReplyWaiter.wait`).
     ///
@@ -99,8 +99,8 @@ impl WaitingCalls {
         let Some((_, waiter)) = self.0.remove(&id) else { return ReplyMatch::NoCall };
         let answer = match reply.failure {
             Some(failure) => Err(failure),
-            // A method that returns nothing has a null result too; then there is no first half, and null is the
-            // answer.
+            // A method that returns nothing has a null result too;
+            // then there is no first half, and null is the answer.
             None if reply.result.is_null() => Ok(waiter.partial.unwrap_or(reply.result)),
             None => Ok(reply.result),
         };
@@ -110,7 +110,7 @@ impl WaitingCalls {
         }
     }
 
-    /// Ends every call on the table with `error`.
+    /// Ends every call on the table with `error` and empties the table.
     ///
     /// A call that registers meanwhile may be missed; the inbox refuses new calls first.
     pub(crate) fn fail_all(&self, error: &Error) {
@@ -124,6 +124,7 @@ impl WaitingCalls {
         }
     }
 
+    /// Counts shard by shard, so the number is approximate while calls come and go.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

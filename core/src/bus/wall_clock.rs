@@ -1,4 +1,4 @@
-//! The one wall clock of a bus.
+//! Converts deadlines between the wire and tokio's clock, at one place in a bus.
 //!
 //! `_deadline` on the wire is in milliseconds of Unix time, and [`Deadline`] is on tokio's monotonic clock. Only this
 //! module converts between the two, at the moment a request is sent or received, so that a step of the system's clock
@@ -16,8 +16,8 @@ const FARTHEST: Duration = Duration::from_secs(24 * 3600);
 /// Translates between deadlines on tokio's clock and Unix milliseconds on the wire.
 ///
 /// It follows the system's clock, so a step of it or a suspended machine makes no request look stale. What tokio's
-/// clock gained over the real one is added, so that a test under paused time sees deadlines on the wire move with its
-/// clock.
+/// clock gained over the real one is added,
+/// so that a test under paused time sees deadlines on the wire move with its clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {
     system: fn() -> SystemTime,
@@ -28,7 +28,7 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// Starts to follow the system's clock from now on.
+    /// Follows the system's clock, and adds what tokio's clock gains on the real one from here on.
     pub(crate) fn start() -> Self {
         Self::over(SystemTime::now)
     }
@@ -68,7 +68,7 @@ impl WallClock {
     }
 }
 
-/// The deadline that a peer wrote, seen from here.
+/// A peer's deadline relative to now, by this machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerDeadline {
     Ahead(Deadline),

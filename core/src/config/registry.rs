@@ -1,7 +1,7 @@
 //! Which driver serves which scheme of a URL. A value: nothing registers itself.
 //!
-//! A program registers the drivers that it links, so a URL chooses among them at run time. There is no global table:
-//! a test passes another registry.
+//! A program registers the drivers that it links, so a URL chooses among them at run time.
+//! There is no global table: a test passes another registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Registry {
         self
     }
 
-    /// The schemes that have a driver, in order.
+    /// The schemes that have a driver, in alphabetical order.
     pub fn schemes(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -57,6 +57,7 @@ impl Registry {
         connector.connect(url, deadline).await
     }
 
+    /// Lists the schemes that have a driver, so that a driver that was never registered is noticed.
     fn unknown(&self, scheme: &str) -> Error {
         let known = if self.0.is_empty() { "none".to_owned() } else { self.schemes().collect::<Vec<_>>().join(", ") };
         Error::new(ErrorKind::Config, "find driver").with_context("scheme", scheme).with_context("known", known)

@@ -14,13 +14,13 @@ use super::Charge;
 use crate::Result;
 use crate::driver::IncomingMessage;
 
-/// How long a message that is being decoded keeps its place: longer than decoding a few MiB takes, shorter than a
-/// caller notices.
+/// How long a message that is being decoded keeps its place:
+/// longer than decoding a few MiB takes, shorter than a caller notices.
 const KEPT_FOR: Duration = Duration::from_millis(100);
 
-/// A message with what was decoded from its body.
+/// A message with the result of decoding its body. Its taker settles it in either case.
 pub(crate) struct Decoded<T> {
-    /// The message, unsettled.
+    /// Unsettled, or acknowledged by the driver before it was handed over.
     pub(crate) message: Box<dyn IncomingMessage>,
     /// Its decoded content, or why it cannot be decoded.
     pub(crate) content: Result<T>,
@@ -31,15 +31,15 @@ pub(crate) struct Decoded<T> {
 /// Messages in the order in which they came, but that one which takes longer than 100 ms to decode loses its place.
 #[derive(Debug)]
 pub(super) struct ArrivalOrder<T> {
-    /// The number of the next place.
+    /// Ascends and is never reused, so that a late result finds its own message or none.
     next: u64,
     /// In order of arrival; after `advance` the first one is still being decoded.
     places: VecDeque<Place<T>>,
     /// How many in `places` are decoded and held up. Counted, so that `held_up` need not search.
     decoded: usize,
-    /// Messages that have lost their place.
+    /// Messages that have lost their place and are still being decoded, by number.
     late: HashMap<u64, Box<dyn IncomingMessage>>,
-    /// Messages whose turn has come.
+    /// Messages whose turn has come, the next to be handed out first.
     ready: VecDeque<Decoded<T>>,
 }
 
@@ -77,8 +77,8 @@ impl<T> ArrivalOrder<T> {
         }
     }
 
-    /// Puts a message that is yet to be decoded behind the others; the number under which it is to be
-    /// [`fill`](Self::fill)ed.
+    /// Puts a message that is yet to be decoded behind the others;
+    /// the number under which it is to be [`fill`](Self::fill)ed.
     pub(super) fn push_pending(&mut self, message: Box<dyn IncomingMessage>) -> u64 {
         self.place(State::Pending { message, kept_until: Instant::now() + KEPT_FOR })
     }
@@ -130,11 +130,12 @@ impl<T> ArrivalOrder<T> {
         self.ready.into_iter().map(|decoded| decoded.message).chain(self.late.into_values()).chain(in_places)
     }
 
+    /// Whether no message is left: neither ready, nor late, nor in a place.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty() && self.late.is_empty() && self.ready.is_empty()
     }
 
-    /// Appends a place and returns its number.
+    /// Appends a place; its number is higher than those of all places before it.
     fn place(&mut self, state: State<T>) -> u64 {
         let number = self.next;
         self.next += 1;

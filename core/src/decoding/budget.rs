@@ -19,7 +19,7 @@ const OVERHEAD: usize = 4 << 10;
 pub(crate) struct Budget {
     /// What the budget bounds, for the warning.
     what: &'static str,
-    /// How many bytes may be held.
+    /// In bytes. It is checked before a message is taken, so the last one taken may exceed it.
     size: usize,
     /// Of messages that wait to be decoded, as they came.
     waiting: AtomicUsize,
@@ -42,6 +42,7 @@ pub(crate) struct Charge {
 }
 
 impl Budget {
+    /// A budget of `size` bytes; `what` names its messages in the warning.
     pub(super) fn new(what: &'static str, size: usize) -> Arc<Self> {
         Arc::new(Self {
             what,
@@ -59,8 +60,8 @@ impl Budget {
         self.in_hand() >= self.size
     }
 
-    /// Waits until more may be taken from the broker; says in the log that it waits, once for each time that the budget
-    /// fills.
+    /// Waits until more may be taken from the broker;
+    /// says in the log that it waits, once for each time that the budget fills.
     pub(super) async fn room(&self) {
         // Several listeners share the budget; the one that sets the flag logs for all.
         if self.is_full() && !self.warned.swap(true, Ordering::Relaxed) {
@@ -74,8 +75,8 @@ impl Budget {
         self.until(|budget| !budget.is_full()).await;
     }
 
-    /// Waits until another large body may be decoded. What waits to be decoded does not count, since nothing else would
-    /// end that wait.
+    /// Waits until another large body may be decoded.
+    /// What waits to be decoded does not count, since nothing else would end that wait.
     pub(super) async fn may_decode(&self) {
         self.until(|budget| budget.held.load(Ordering::Acquire) < budget.size).await;
     }
@@ -92,33 +93,33 @@ impl Budget {
         }
     }
 
-    /// Waiting and held bytes together.
+    /// Waiting and held bytes together; the two are read one after the other, so the sum is approximate.
     fn in_hand(&self) -> usize {
         self.waiting.load(Ordering::Acquire).saturating_add(self.held.load(Ordering::Acquire))
     }
 }
 
 impl Charge {
-    /// A message of `bytes` that waits to be decoded.
+    /// Counts `bytes` and [`OVERHEAD`] as waiting, for a message that is decoded later.
     pub(super) fn waiting(budget: &Arc<Budget>, bytes: usize) -> Self {
         let waiting = bytes.saturating_add(OVERHEAD);
         budget.waiting.fetch_add(waiting, Ordering::AcqRel);
         Self { budget: Arc::clone(budget), waiting, held: 0 }
     }
 
-    /// A message that has been decoded to `bytes`.
+    /// Counts `bytes` as held, for a message that was decoded inline and never waited.
     pub(super) fn held(budget: &Arc<Budget>, bytes: usize) -> Self {
         budget.held.fetch_add(bytes, Ordering::AcqRel);
         Self { budget: Arc::clone(budget), waiting: 0, held: bytes }
     }
 
-    /// Adds `bytes` that were decoded.
+    /// Adds decoded `bytes` without waiting, even beyond the size of the budget.
     pub(super) fn grow(&mut self, bytes: usize) {
         self.budget.held.fetch_add(bytes, Ordering::AcqRel);
         self.held += bytes;
     }
 
-    /// Says that the message does not wait any more.
+    /// Takes the message out of the waiting bytes and wakes all who wait for room.
     pub(super) fn is_decoded(&mut self) {
         // Taken out here, so that the drop does not subtract it again.
         self.budget.waiting.fetch_sub(std::mem::take(&mut self.waiting), Ordering::AcqRel);

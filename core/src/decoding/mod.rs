@@ -26,12 +26,12 @@ const LARGE: usize = 1 << 20;
 /// The default of [`BusBuilder::decompressed_budget`](crate::BusBuilder::decompressed_budget).
 pub(crate) const DEFAULT_BUDGET: usize = 256 << 20;
 
-/// The limits of one bus.
+/// Bounds the memory that peers can make one bus hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoding {
     /// How many bytes one body may have once it is decompressed.
     pub(crate) limit: usize,
-    /// Of requests and events.
+    /// Charged by requests and events until they are settled.
     pub(crate) received: Arc<Budget>,
     /// Of replies: a share of its own, since a method that holds a request may wait for a reply.
     pub(crate) replies: Arc<Budget>,
@@ -44,8 +44,7 @@ pub(crate) fn is_large(payload: &Payload) -> bool {
 
 /// Decodes `payload` on a blocking task, so that a large body does not hold up the messages behind it.
 ///
-/// # Panics
-/// If `decode` does.
+/// Panics: with the panic of `decode`, resumed on the calling task.
 pub(crate) async fn decode_on_blocking_task<T: Send + 'static>(
     payload: Payload,
     decode: impl FnOnce(&Payload) -> Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Which messages were seen before.
+//! A bounded memory of message ids, which separates a repeated delivery from a new message.
 //!
 //! The reference keeps the last 16 ids of a consumer (`_drivers/amqp.py`, `_MsgIdCache`); this filter keeps
 //! more, because a reconnect redelivers a whole prefetch window.
@@ -16,10 +16,13 @@ use super::message_key::MessageKey;
 /// its memory depends on its capacity alone: about 80 bytes for each message that it remembers.
 #[derive(Debug)]
 pub(crate) struct DuplicateFilter {
+    /// The most keys that are remembered; 0 turns the filter off.
     capacity: usize,
+    /// For how long a key counts, from when it was first seen.
     age: Duration,
+    /// When each key was first seen.
     seen: HashMap<MessageKey, Instant>,
-    /// The same messages, oldest first.
+    /// The keys of `seen`, oldest first, so that the oldest is found without a search.
     order: VecDeque<MessageKey>,
 }
 
@@ -50,11 +53,12 @@ impl DuplicateFilter {
         true
     }
 
-    /// Whether the message was remembered and is not yet too old.
+    /// Whether the message was remembered and is not yet too old. The question does not make it young again.
     pub(crate) fn contains(&self, key: Option<MessageKey>) -> bool {
         key.and_then(|key| self.seen.get(&key)).is_some_and(|at| at.elapsed() < self.age)
     }
 
+    /// Removes the key from `seen` and `order` alike, which hold the same keys at any time.
     fn forget_oldest(&mut self) {
         if let Some(oldest) = self.order.pop_front() {
             self.seen.remove(&oldest);

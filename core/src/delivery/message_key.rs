@@ -33,8 +33,8 @@ impl MessageKey {
         Self::hashed(&[queue.as_bytes(), message.id.as_bytes(), &message.body])
     }
 
-    /// The key of several parts. One part is hashed as it is, several with their lengths, so that none runs into the
-    /// next.
+    /// Hashes the number of parts and each part with its length,
+    /// so that no two lists of parts run into the same bytes.
     fn hashed(parts: &[&[u8]]) -> Self {
         let half = |(state, salt): &(RandomState, u128)| {
             let mut hasher = state.build_hasher();

@@ -4,8 +4,8 @@
 //! such a copy by its `_unique_id`. A copy of a finished message is acknowledged at once; a copy of one in progress
 //! waits and is settled together with it, so that the broker drops both or neither.
 //!
-//! The memory is bounded: ids are kept as 16-byte keys ([`message_key`]), up to a number and an age
-//! ([`duplicate_filter`]).
+//! The memory is bounded: ids are kept as 16-byte keys ([`message_key`]),
+//! up to a number and an age ([`duplicate_filter`]).
 
 pub(crate) mod duplicate_filter;
 pub(crate) mod message_key;
@@ -34,6 +34,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// counts as finished when it arrives or when it is acknowledged follows from [`Settle`].
 #[derive(Debug)]
 pub(crate) struct Deliveries {
+    /// Decides whether a message is finished when it arrives or when it is acknowledged.
     settle: Settle,
     known: Arc<Mutex<KnownMessages>>,
 }
@@ -50,13 +51,14 @@ pub(crate) enum DuplicateCheck {
 
 /// A message that is being worked on. Dropping it unsettled gives it, and its copies, back to the broker.
 pub(crate) struct Delivery {
-    /// Taken when it is settled.
+    /// `None` once it is settled, so that the drop gives nothing back.
     message: Option<Box<dyn IncomingMessage>>,
+    /// `None` without a `_unique_id`: no other message is then a copy of this one.
     key: Option<MessageKey>,
     /// What its content holds of the budget until the message is done with.
     charge: Option<Charge>,
     known: Arc<Mutex<KnownMessages>>,
-    /// The copies that came before it was let go; `None` while it is on the list of what runs.
+    /// The copies that came before it was released; `None` while it is still in progress.
     release: Option<Vec<Box<dyn IncomingMessage>>>,
 }
 
@@ -113,7 +115,7 @@ impl Delivery {
         self.incoming().message()
     }
 
-    /// Whether the broker marked the message as delivered before.
+    /// Whether the broker marked the message as delivered before, so that it may have been handled already.
     pub(crate) fn redelivered(&self) -> bool {
         self.incoming().redelivered()
     }
@@ -147,15 +149,15 @@ impl Delivery {
         self.delivery_count().is_some_and(DeliveryCount::is_last)
     }
 
-    /// Takes it off the list, before its dead letter is written: from now on another message of the same `_unique_id`
-    /// is no copy of it, but what it left behind, sent again.
+    /// Ends its progress before its dead letter is written. From now on another message of the same `_unique_id`
+    /// is not a copy of it, but the dead letter, sent again.
     pub(crate) fn release(&mut self) {
         let copies = lock(&self.known).stop_running(self.key);
         self.release.get_or_insert_default().extend(copies);
     }
 
-    /// Acknowledges the message and every copy of it that came while it was worked on. Unless it was let go, those that
-    /// come later are copies too.
+    /// Acknowledges the message and every copy of it that came while it was worked on.
+    /// Unless it was released, those that come later are copies too.
     pub(crate) async fn acknowledge(mut self) {
         let copies = if let Some(copies) = self.release.take() {
             copies
@@ -175,7 +177,7 @@ impl Delivery {
 
     /// Gives the message back to the broker; its copies go with it.
     pub(crate) async fn requeue(mut self) {
-        // One that was let go is on the list no more; what is there under its id is another.
+        // A released message is not in progress any more; what is in progress under its id is another message.
         if self.release.take().is_none() {
             drop(lock(&self.known).stop_running(self.key));
         }
@@ -184,6 +186,7 @@ impl Delivery {
         }
     }
 
+    /// Panics once the message was taken, after which no method of the delivery can be called.
     fn incoming(&self) -> &dyn IncomingMessage {
         self.message.as_deref().expect("the message is taken only by what consumes the delivery")
     }
@@ -211,6 +214,7 @@ pub(crate) fn settled(outcome: Result<()>) {
     }
 }
 
+/// Enters a poisoned lock, so that one panic does not stop the deliveries of a whole subscription.
 fn lock(known: &Mutex<KnownMessages>) -> MutexGuard<'_, KnownMessages> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// A destination, in the terms of the bus.
+/// A destination as the bus knows it; a driver translates it into exchange, routing key and queue.
 ///
 /// Exhaustive on purpose: a driver must place every variant, so a new one is a breaking release.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,7 +17,7 @@ pub enum Address {
         /// The topic: the routing key, and the name of the queue that its servers share.
         topic: String,
     },
-    /// One server by its name.
+    /// One server by its name, through the queue `<topic>.<server>` that it alone reads.
     Server {
         /// The topic exchange; see [`Address::Topic`].
         exchange: String,
@@ -36,7 +36,7 @@ pub enum Address {
         /// The name of the queue: the routing key on the default exchange.
         queue: String,
     },
-    /// The notifications of one topic and priority.
+    /// The notifications of one topic and priority, which share the queue `<topic>.<priority>`.
     Notification {
         /// The topic exchange; topic and priority make the routing key.
         exchange: String,
@@ -52,7 +52,7 @@ pub enum Address {
     },
 }
 
-/// What an exchange does with a message.
+/// How an exchange chooses the queues of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExchangeKind {
     /// The nameless exchange: the routing key is the name of a queue.
@@ -63,7 +63,7 @@ pub enum ExchangeKind {
     Fanout,
 }
 
-/// An exchange by name and kind.
+/// An exchange as publishers and bindings name it; kind and name must agree with what the broker has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Exchange {
     /// The name; empty for [`ExchangeKind::Default`].
@@ -93,7 +93,7 @@ impl Exchange {
 }
 
 impl Address {
-    /// The exchange a publisher sends to.
+    /// The exchange that a publisher sends to, and that the queues of the address are bound to.
     #[must_use]
     pub fn exchange(&self) -> Exchange {
         match self {

@@ -33,7 +33,7 @@ pub enum Capability {
 pub struct Capabilities(BTreeSet<Capability>);
 
 impl Capabilities {
-    /// Whether the driver has `capability`.
+    /// Whether the driver has `capability`; the conformance suite tests each that a driver claims.
     #[must_use]
     pub fn has(&self, capability: Capability) -> bool {
         self.0.contains(&capability)

@@ -1,4 +1,4 @@
-//! What makes the transport of a driver from a URL.
+//! What a driver exports, so that a URL chooses it at run time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
     /// Connects to the bus that `url` names, with the options of its query.
     ///
     /// # Errors
-    /// `Config` for an option it does not know or a value it cannot read, `Denied`, `Disconnected`, `Topology`,
-    /// `Timeout`.
+    /// `Config` for an option it does not know or a value it cannot read, `Denied`,
+    /// `Disconnected`, `Topology`, `Timeout`.
     ///
     /// # Cancellation
     /// A dropped future leaves no connection behind.

@@ -1,7 +1,7 @@
 //! What travels: bytes, an identity, text headers, a time to live.
 //!
-//! A driver fills in the fields that it knows on receipt and leaves the others empty; the builder methods marked "for
-//! drivers" are for that.
+//! A driver fills in the fields that it knows on receipt and leaves the others empty;
+//! the builder methods marked "for drivers" are for that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ pub type Headers = BTreeMap<String, String>;
 #[non_exhaustive]
 pub struct Message {
     /// Identifies the message to the broker, so that a returned message is matched to its publish. Unique for each
-    /// publish of this library; of a foreign message what it carries, possibly empty. On AMQP the property
-    /// `message_id`.
+    /// publish of this library; of a foreign message what it carries, possibly empty.
+    /// On AMQP the property `message_id`.
     pub id: String,
     /// The body, which a driver carries unchanged and does not read.
     pub body: Bytes,
@@ -37,8 +37,8 @@ pub struct Message {
     pub queue: Option<Arc<str>>,
     /// Where its publisher sent it; `None` before it is published, or if the driver cannot know.
     pub origin: Option<Arc<Origin>>,
-    /// How often its queue counted a failed delivery of it; `None` before it is published, or if the queue does not
-    /// count.
+    /// How often its queue counted a failed delivery of it;
+    /// `None` before it is published, or if the queue does not count.
     pub delivery_count: Option<DeliveryCount>,
     /// When the driver took it off the connection; `None` before it is published.
     pub received_at: Option<Instant>,
@@ -47,8 +47,8 @@ pub struct Message {
     pub undecodable: Option<Arc<str>>,
 }
 
-/// The failed deliveries of a message, as a queue with a delivery limit counts them (`x-delivery-count` of a quorum
-/// queue).
+/// The failed deliveries of a message, as a queue with a delivery limit counts them.
+/// A quorum queue of RabbitMQ writes them in `x-delivery-count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct DeliveryCount {
@@ -59,7 +59,7 @@ pub struct DeliveryCount {
 }
 
 impl DeliveryCount {
-    /// `failed` deliveries before this one, of a queue with `limit`.
+    /// For drivers. A queue without a limit, or with one that the driver does not know, has `None`.
     #[must_use]
     pub fn new(failed: u64, limit: Option<u64>) -> Self {
         Self { failed, limit }

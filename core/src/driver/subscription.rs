@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 use super::{Address, Exchange};
 
-/// The window of a subscription that names none.
+/// The window of a subscription that names none, in messages.
 const DEFAULT_WINDOW: NonZeroU16 = NonZeroU16::new(100).expect("100 is not zero");
 
 /// Who settles a message, and when.
@@ -61,7 +61,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscription {
-    /// The queues to read, in the terms of the bus.
+    /// What to read; [`queues`](Self::queues) makes names and bindings of it.
     pub source: Source,
     /// Who settles. Default: [`Settle::ByReceiver`].
     pub settle: Settle,
@@ -77,7 +77,7 @@ pub struct Subscription {
 pub struct Binding {
     /// The exchange that feeds the queue. It is declared before the binding.
     pub exchange: Exchange,
-    /// The routing key of the binding; empty for a fanout exchange.
+    /// The routing key of the binding. A fanout exchange ignores it.
     pub routing_key: String,
 }
 
@@ -94,7 +94,7 @@ pub struct QueuePlan {
 }
 
 impl Binding {
-    /// A binding that takes from `exchange` what has `routing_key`.
+    /// Takes from `exchange` what matches `routing_key`; on a fanout exchange, everything.
     #[must_use]
     pub fn new(exchange: Exchange, routing_key: impl Into<String>) -> Self {
         Self { exchange, routing_key: routing_key.into() }
@@ -102,7 +102,7 @@ impl Binding {
 }
 
 impl QueuePlan {
-    /// A queue called `name` with `bindings`.
+    /// A queue that is declared before its `bindings` are made.
     #[must_use]
     pub fn new(name: impl Into<String>, lifetime: Lifetime, bindings: Vec<Binding>) -> Self {
         Self { name: name.into(), lifetime, bindings }
@@ -123,15 +123,15 @@ impl Subscription {
         self
     }
 
-    /// Sets how many unsettled messages the broker may hand over at once.
+    /// Sets how many unsettled messages the broker may hand over at once. Default: 100.
     #[must_use]
     pub fn with_window(mut self, window: NonZeroU16) -> Self {
         self.window = window;
         self
     }
 
-    /// Sets whether notification queues are shared. A tap reads private ones, so that it takes nothing from
-    /// others.
+    /// Sets whether notification queues are shared.
+    /// A tap reads private ones, so that it takes nothing from others.
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Lifetime) -> Self {
         self.lifetime = lifetime;
@@ -151,7 +151,7 @@ impl Subscription {
         }
     }
 
-    /// The address at which others reach this subscription.
+    /// The address at which others reach this subscription, made of the same `unique` as its queues.
     #[must_use]
     pub fn address(&self, unique: &str) -> Address {
         match &self.source {
@@ -197,10 +197,12 @@ fn binding_of(address: &Address) -> Binding {
     Binding { exchange: address.exchange(), routing_key: address.routing_key() }
 }
 
+/// A queue that stays, with its messages, when its reader is gone.
 fn shared(name: String, bindings: Vec<Binding>) -> QueuePlan {
     QueuePlan { name, lifetime: Lifetime::Shared, bindings }
 }
 
+/// A queue of one reader alone, which is deleted soon after it.
 fn private(name: String, bindings: Vec<Binding>) -> QueuePlan {
     QueuePlan { name, lifetime: Lifetime::Private, bindings }
 }

@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use super::{Address, Capabilities, Message, Subscription};
 use crate::{Deadline, Result};
 
-/// How one publish is to be done.
+/// By when one publish must end, and what it declares or demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PublishOptions {
-    /// When the publish must have ended.
+    /// When the publish must have ended; the wait for a connection counts too.
     pub deadline: Deadline,
     /// Fail with [`ErrorKind::Undeliverable`](crate::ErrorKind::Undeliverable) if no queue is bound. Default: no.
     pub mandatory: bool,
@@ -51,7 +51,7 @@ impl PublishOptions {
         self
     }
 
-    /// Asks for a declaration without a message: it shows whether a queue can be had before anything depends on it.
+    /// Asks for a declaration without a message, which shows early whether the queue can be declared.
     #[must_use]
     pub fn declare_only(mut self) -> Self {
         self.declare_only = true;
@@ -85,7 +85,7 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// Whether the transport as a whole can be used.
+    /// Whether the transport as a whole can be used; a part of it may be unhealthy all the same.
     pub state: State,
     /// Where the broker's objects differ from what we would have declared, in the broker's words.
     pub drift: Vec<String>,
@@ -104,7 +104,7 @@ pub struct UnhealthyPart {
 }
 
 impl UnhealthyPart {
-    /// `part` that does not work, because of `reason`.
+    /// Both texts are for operators: the part as they know it, the reason in the broker's words.
     #[must_use]
     pub fn new(part: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { part: part.into(), reason: reason.into() }
@@ -119,28 +119,28 @@ impl Health {
     }
 }
 
-/// What a queue holds at the moment.
+/// What a queue held when the broker was asked; both counts may change at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueCounts {
-    /// How many consumers read it.
+    /// How many consumers read it, those of other processes included.
     pub consumers: u64,
     /// How many messages wait in it, without those that were handed over and are not settled.
     pub ready: u64,
 }
 
 impl QueueCounts {
-    /// A queue that `consumers` read, with `ready` messages in it.
+    /// For a driver that has asked its broker. Both counts are those of one answer.
     #[must_use]
     pub fn new(consumers: u64, ready: u64) -> Self {
         Self { consumers, ready }
     }
 }
 
-/// A connection to a bus.
+/// A connection to a bus, which all its clients, servers, notifiers and listeners share.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// What this driver can do.
+    /// What this driver can do. The conformance suite tests what is claimed, and lists the rest as not run.
     fn capabilities(&self) -> Capabilities;
 
     /// The state, and every later change of it.
@@ -162,8 +162,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// A dropped future detaches its caller and disturbs no neighbour; the message may still be delivered, once.
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()>;
 
-    /// Opens a listener; returns once every queue exists and is bound, so that what is published afterwards is not
-    /// missed.
+    /// Opens a listener; returns once every queue exists and is bound,
+    /// so that what is published afterwards is not missed.
     ///
     /// # Errors
     /// `Topology` if what exists cannot be used, `TooLarge` for a name over the broker's limit, `Denied`,
@@ -177,11 +177,11 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Unsupported` if the address has no single queue, if the look would keep alive what is to expire, or if the
-    /// driver cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`. The message that is waited for is not
-    /// touched.
+    /// driver cannot look; `Disconnected`, `Denied`, `Timeout`, `Closed`.
+    /// The message that is waited for is not touched.
     ///
     /// # Cancellation
-    /// Safe.
+    /// Safe: a dropped future takes nothing from the queue.
     async fn inspect(&self, address: &Address, deadline: Deadline) -> Result<Option<QueueCounts>>;
 
     /// Closes every connection. Idempotent; later operations fail with `Closed`.
@@ -233,7 +233,7 @@ pub trait IncomingMessage: fmt::Debug + Send {
     /// What the publisher sent, with what the driver knows of the delivery.
     fn message(&self) -> &Message;
 
-    /// Whether the broker handed it over before.
+    /// Whether the broker handed it over before, to this reader or to another.
     fn redelivered(&self) -> bool;
 
     /// Says that it is done with; returns once that is recorded. The driver writes acknowledgements in batches.
@@ -242,7 +242,7 @@ pub trait IncomingMessage: fmt::Debug + Send {
     /// Gives it back for another try, marked as redelivered.
     async fn requeue(self: Box<Self>) -> Result<()>;
 
-    /// Drops it, or does what an operator's policy says.
+    /// Drops it, or does what an operator's policy says, such as to move it to a dead-letter exchange.
     async fn reject(self: Box<Self>) -> Result<()>;
 }
 

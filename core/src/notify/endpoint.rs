@@ -22,7 +22,7 @@ use crate::{Error, Failure, Result};
 pub struct NotificationEndpoint<S> {
     /// Passed to each call of a handler.
     state: Arc<S>,
-    /// What the listener keeps.
+    /// Outlives the endpoint in the listener, which does not know `S`.
     table: HandlerTable,
 }
 
@@ -31,29 +31,29 @@ pub struct NotificationEndpoint<S> {
 pub(super) struct HandlerTable {
     /// Applied after priority and pattern; an event that it refuses counts as handled by this endpoint.
     filter: Option<NotificationFilter>,
-    /// In the order in which they were added.
+    /// In the order in which they were added; the first that fits has the event.
     handlers: Vec<Handler>,
     /// Why it cannot be started.
     /// The first invalid pattern, reported by `check` when the listener starts.
     invalid: Option<Error>,
 }
 
-/// One handler with the events that it takes.
+/// One handler, with the events that it takes and whether it takes many at once.
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) priority: Priority,
-    /// Of event types.
+    /// Matched against the whole event type.
     pattern: Pattern,
-    /// Whether it takes many events at once.
+    /// Whether it is called once with a whole batch, or once for each event.
     pub(super) takes_many: bool,
-    /// Holds the state and the types.
+    /// Hides the types of state and payload, so that one table holds handlers of all types.
     run: HandlerFn,
 }
 
 /// Decodes the payloads and starts the handler.
 type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
-/// The result of one invocation of a handler.
+/// What one call of a handler began: the events that it cannot take, and its work on the others.
 pub(super) struct StartedHandler {
     /// Those whose payload it could not read, by their place.
     pub(super) unreadable: Vec<(usize, Error)>,
@@ -74,7 +74,7 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         Self { state, table: HandlerTable::default() }
     }
 
-    /// Has only the events that pass `filter`.
+    /// Passes only the events that match `filter` to the handlers; the others count as handled here.
     ///
     /// A second filter replaces the first. Without one every event passes.
     #[must_use]
@@ -85,12 +85,14 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
 
     /// Handles events of `priority` whose type is as the pattern `events` says: `order.*`, or `*` for all.
     ///
-    /// A pattern is of whole types and in the language of Python's `fnmatch`: `*` is any text, `?` any character, `[ab]`
-    /// and `[!ab]` one of a set or none of it. Dots are characters like any other, and `order.*` does not match `order`.
+    /// A pattern is of whole types, in the language of Python's `fnmatch`: `*` is any text, `?` any character,
+    /// `[ab]` and `[!ab]` one of a set or none of it. Dots are characters like any other:
+    /// `order.*` does not match `order`.
     ///
-    /// The payload is decoded into `T`; an event whose payload is none goes to the dead-letter queue at once. What the
-    /// handler returns is `()` or a [`NotificationResult`]; an error, or a panic, is a failed try
-    /// ([`FailurePolicy`](super::FailurePolicy)). A pattern that is none is refused when the listener is started.
+    /// The payload is decoded into `T`. An event whose payload does not decode goes to the dead-letter queue at once.
+    /// The handler returns `()` or a [`NotificationResult`]. An error or a panic is a failed attempt,
+    /// to which the [`FailurePolicy`](super::FailurePolicy) applies.
+    /// An invalid pattern is refused when the listener is started.
     ///
     /// The handler is first polled in the order in which events arrived, on the task that receives them: work that
     /// blocks the thread belongs on `tokio::task::spawn_blocking`.
@@ -156,14 +158,16 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
         self
     }
 
+    /// Drops its own reference to the state; the handlers hold theirs.
     pub(super) fn into_table(self) -> HandlerTable {
         self.table
     }
 }
 
 impl HandlerTable {
-    /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if one of its patterns is none.
+    /// Reports what `on` could not, since it returns the endpoint: the first pattern that is not valid.
+    ///
+    /// Errors: [`Config`](crate::ErrorKind::Config) with that pattern.
     pub(super) fn check(&self) -> Result<()> {
         self.invalid.clone().map_or(Ok(()), Err)
     }
@@ -177,8 +181,8 @@ impl HandlerTable {
 
     /// Which handler has `event`, by its place.
     ///
-    /// `None` if no handler fits, or if the filter refuses the event. A later handler is not tried after the filter
-    /// refused.
+    /// `None` if no handler fits, or if the filter refuses the event.
+    /// A later handler is not tried after the filter refused.
     pub(super) fn handler_of(&self, event: &Event) -> Option<usize> {
         let handler = self
             .handlers
@@ -187,6 +191,7 @@ impl HandlerTable {
         self.filter.as_ref().is_none_or(|filter| filter.matches(event)).then_some(handler)
     }
 
+    /// Panics if `place` is not one that [`handler_of`](Self::handler_of) gave.
     pub(super) fn handler(&self, place: usize) -> &Handler {
         &self.handlers[place]
     }

@@ -4,7 +4,7 @@ use super::Priority;
 use crate::wire::Notification;
 use crate::{Context, Payload};
 
-/// An event as a handler sees it, its payload a `T`.
+/// One delivery of an event. The `T` of its handler decides what the payload is decoded into.
 ///
 /// What the publisher did not write is empty text.
 #[derive(Debug, Clone)]

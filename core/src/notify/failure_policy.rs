@@ -1,4 +1,4 @@
-//! What happens to an event whose handler fails.
+//! The attempts and waits of an event whose handler fails, and what becomes of it after the last.
 //!
 //! The wait between attempts is spent in memory: the event stays unsettled, so a crash loses nothing, and the broker
 //! delivers it again to another listener.
@@ -12,11 +12,11 @@ use crate::{Error, ErrorKind, Result};
 /// An event may wait in memory for this long in all: a broker asks for messages back that stay unsettled for longer
 /// than its own limit (RabbitMQ's `consumer_timeout`: 30 minutes).
 const LONGEST_IN_ALL: Duration = Duration::from_secs(600);
-/// How much longer each wait is than the one before.
+/// Each wait is so many times as long as the one before.
 const GROWTH: u32 = 4;
 
-/// What happens to an event whose handler fails: the handler runs again after a wait, up to a number of attempts; then
-/// the event is given up.
+/// What happens to an event whose handler fails:
+/// the handler runs again after a wait, up to a number of attempts; then the event is given up.
 ///
 /// The event waits unsettled in memory. It delays other events only when half of the window waits. With the defaults
 /// there are 5 attempts, 1 s, 4 s, 16 s and 64 s apart, and then the event moves to the dead-letter queue.
@@ -39,7 +39,7 @@ pub enum GiveUp {
     /// that, the event is acknowledged. While that queue does not take it, the event is kept and its move is tried
     /// again; its handler is not run again in this process, and the health of the bus names the queue.
     DeadLetter,
-    /// It is acknowledged and counted.
+    /// It is acknowledged, and counted as `dropped` in `oslo_messaging_notifications_total`.
     Drop,
 }
 
@@ -54,14 +54,14 @@ impl Default for FailurePolicy {
 }
 
 impl FailurePolicy {
-    /// Sets how many attempts there are in total; 0 counts as 1.
+    /// Sets how many attempts there are in total; 0 counts as 1. Default: 5.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = NonZeroU32::new(attempts).unwrap_or(NonZeroU32::MIN);
         self
     }
 
-    /// Sets how long it waits after the first failure.
+    /// Sets how long it waits after the first failure; each further wait is four times as long. Default: 1 s.
     #[must_use]
     pub fn with_first_wait(mut self, wait: Duration) -> Self {
         self.first_wait = wait;
@@ -84,8 +84,9 @@ impl FailurePolicy {
         })
     }
 
-    /// # Errors
-    /// [`ErrorKind::Config`] if all waits together are over ten minutes.
+    /// Called when the listener starts, since attempts and first wait are set one after the other.
+    ///
+    /// Errors: [`ErrorKind::Config`] if all waits together are over ten minutes.
     pub(super) fn check(&self) -> Result<()> {
         // All waits are zero, and the number of attempts may be huge: do not count through them.
         if self.first_wait.is_zero() {

@@ -12,8 +12,8 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// Each is a regular expression that must match from the beginning of the text, and need not reach its end, as the
 /// reference's do (oslo.messaging `notify/filter.py`, Python's `re.match`): end it with `$` to match the whole. What is
-/// missing, or is not text, matches nothing. The syntax is that of the `regex` crate: Python's without look-around
-/// and back references.
+/// missing, or is not text, matches nothing.
+/// The syntax is that of the `regex` crate: Python's without look-around and back references.
 ///
 /// ```
 /// use oslo_messaging::notify::NotificationFilter;
@@ -25,8 +25,10 @@ use crate::{Error, ErrorKind, Result};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct NotificationFilter {
+    /// `None` passes every publisher; an empty id passes only then.
     publisher_id: Option<Regex>,
     event_type: Option<Regex>,
+    /// Every name must be in the context, as text that matches.
     context: BTreeMap<String, Regex>,
     metadata: BTreeMap<String, Regex>,
     payload: BTreeMap<String, Regex>,
@@ -39,7 +41,7 @@ impl NotificationFilter {
         Self::default()
     }
 
-    /// Asks for a publisher.
+    /// Passes only events whose `publisher_id` matches; a second call replaces the first.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -48,7 +50,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a type of event.
+    /// Passes only events whose type matches; a second call replaces the first.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -57,7 +59,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a value of the context under `name`.
+    /// Passes only events whose context has text under `name` that matches. Several names must all match.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -66,7 +68,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for the `message_id` or the `timestamp`; no event has metadata of another name.
+    /// Passes only events whose `message_id` or `timestamp` matches. With another `name` no event passes.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -75,7 +77,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Asks for a value of the payload under `name`; a payload that is no object has none.
+    /// Passes only events whose payload is an object with text under `name` that matches. Several names must all match.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if `regex` is not a regular expression.
@@ -84,7 +86,7 @@ impl NotificationFilter {
         Ok(self)
     }
 
-    /// Whether `event` is one of those.
+    /// Whether `event` meets every condition. A condition on the payload decodes it for this.
     #[must_use]
     pub fn matches(&self, event: &Event) -> bool {
         let text = |regex: &Option<Regex>, text: &str| {
@@ -101,6 +103,7 @@ impl NotificationFilter {
             && self.payload_matches(event)
     }
 
+    /// Decodes the payload only if there is a condition on it.
     fn payload_matches(&self, event: &Event) -> bool {
         if self.payload.is_empty() {
             return true;
@@ -110,6 +113,7 @@ impl NotificationFilter {
     }
 }
 
+/// A missing text matches nothing, not even the empty expression.
 fn is_match(regex: &Regex, text: Option<impl AsRef<str>>) -> bool {
     text.is_some_and(|text| regex.is_match(text.as_ref()))
 }

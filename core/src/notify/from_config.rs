@@ -14,11 +14,11 @@ impl Notifier {
     /// `messaging`, `log`, `noop`, and with the feature `yaml` `routing`, by `routing_config`), the `topics` and the
     /// number of retries by `retry`. A file without a `driver` publishes nothing, as in the reference.
     ///
-    /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own, connect `bus` with
-    /// [`Bus::from_config_for_notifications`].
+    /// Events go out on `bus`. Where the file gives notifications a `transport_url` of their own,
+    /// connect `bus` with [`Bus::from_config_for_notifications`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a driver that is none of these, a `retry` that is no number, a routing file that
+    /// [`ErrorKind::Config`] for another driver, a `retry` that is not a number, a routing file that
     /// cannot be read, and a `bus` that was connected by URL or file to another broker or virtual host than the
     /// `[oslo_messaging_notifications] transport_url` of `file`. Hosts are compared as they are written. Of a bus over
     /// a transport that the program made itself it is not known where it is.
@@ -34,7 +34,7 @@ impl Notifier {
     }
 }
 
-/// Whether events on `bus` go where `file` says.
+/// Fails if `bus` was connected to another broker or virtual host than `file` names for notifications.
 fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
     match (&bus.0.url, file.own_notification_url()?) {
         (Some(connected), Some(configured)) if !connected.is_same_bus(&configured) => {
@@ -47,7 +47,7 @@ fn leads_there(bus: &Bus, file: &ConfigFile) -> Result<()> {
     }
 }
 
-/// Adds the sink of the configured `driver`.
+/// Adds the sink of one `driver` option; the error of an unknown name lists the known ones.
 fn with_driver(notifier: Notifier, driver: &str, bus: &Bus, file: &ConfigFile) -> Result<Notifier> {
     let messaging = |format| MessagingSink::new(bus).topics(file.notification_topics()).format(format);
     match driver {

@@ -1,7 +1,7 @@
 //! Notifications: events with a priority, published to topics, kept by the broker until a listener has handled them.
 //!
-//! [`Notifier`] publishes and [`NotificationListener`] consumes; [`DeadLetters`] reads the events that no attempt could
-//! handle.
+//! [`Notifier`] publishes and [`NotificationListener`] consumes;
+//! [`DeadLetters`] reads the events that no attempt could handle.
 
 mod background;
 mod dead_letter;

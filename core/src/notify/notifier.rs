@@ -1,7 +1,7 @@
 //! The publisher's side of notifications.
 //!
-//! [`Notifier::notify`] builds an event once, redacts its context, applies the serializer and publishes the result to
-//! every sink.
+//! [`Notifier::notify`] builds an event once, redacts its context,
+//! applies the serializer and publishes the result to every sink.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use super::sink::messaging::MessagingSink;
 use super::sink::{NotificationSink, Sinks};
 use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 
-/// Publishes events.
+/// Publishes events under one publisher id to one or more sinks.
 ///
 /// Immutable: every setting returns a changed copy, and [`prepare`](Self::prepare) makes that explicit for one event.
 /// Cheap to clone; any number of tasks may use one at once. Each event goes to every [`NotificationSink`]: to the bus
-/// by default. Its context stays here, but for what [`Redact`] lets out.
+/// by default. Its context stays in the process, except for what [`Redact`] permits.
 ///
 /// ```
 /// use oslo_messaging::{Bus, Context, Notifier};
@@ -43,10 +43,13 @@ use crate::{Bus, Deadline, Payload, Result, Retry, Serializer};
 pub struct Notifier {
     publisher_id: Arc<str>,
     pub(super) sinks: Sinks,
+    /// How long one event may take in all, with its retries and all its sinks.
     timeout: Duration,
+    /// Goes to the sinks with each event, since they publish and repeat it.
     retry: Retry,
     /// The context values that may leave the process.
     allowed: AllowedContext,
+    /// Applied after the redaction, so it never sees what may not leave the process.
     serializer: Option<Arc<dyn Serializer>>,
 }
 
@@ -58,7 +61,7 @@ impl Notifier {
         Self { timeout: bus.0.timeout, retry: bus.0.retry, ..Self::from_sink(publisher_id, MessagingSink::new(bus)) }
     }
 
-    /// A notifier that publishes to `sink`.
+    /// Publishes to `sink` alone and needs no bus; one event takes 60 s at most by default.
     #[must_use]
     pub fn from_sink(publisher_id: impl Into<String>, sink: impl NotificationSink) -> Self {
         Self {
@@ -71,7 +74,7 @@ impl Notifier {
         }
     }
 
-    /// Publishes to `sink` too.
+    /// Publishes to `sink` as well, at the same time and whatever becomes of the other sinks.
     #[must_use]
     pub fn with_sink(mut self, sink: impl NotificationSink) -> Self {
         self.sinks = self.sinks.and(sink);
@@ -120,7 +123,7 @@ impl Notifier {
         self
     }
 
-    /// Whether anything can come of an event; if not, it need not be made.
+    /// Whether some sink does anything with an event; if not, a caller need not build it.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !self.sinks.are_noop()
@@ -133,8 +136,8 @@ impl Notifier {
     ///
     /// # Errors
     /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, and what the sinks say: of several errors
-    /// the first one, in the order of the sinks. [`executed`](crate::Error::executed) says whether the event may have
-    /// arrived.
+    /// the first one, in the order of the sinks.
+    /// [`executed`](crate::Error::executed) says whether the event may have arrived.
     ///
     /// # Cancellation
     /// The event may still be published; nothing tries it again.
@@ -154,7 +157,7 @@ impl Notifier {
     /// Publishes an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn audit(
         &self,
         context: &(impl Redact + ?Sized),
@@ -167,7 +170,7 @@ impl Notifier {
     /// Publishes diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn debug(
         &self,
         context: &(impl Redact + ?Sized),
@@ -180,7 +183,7 @@ impl Notifier {
     /// Publishes an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn info(
         &self,
         context: &(impl Redact + ?Sized),
@@ -193,7 +196,7 @@ impl Notifier {
     /// Publishes an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn warn(
         &self,
         context: &(impl Redact + ?Sized),
@@ -206,7 +209,7 @@ impl Notifier {
     /// Publishes a failure: [`notify`](Self::notify) with [`Priority::Error`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn error(
         &self,
         context: &(impl Redact + ?Sized),
@@ -219,7 +222,7 @@ impl Notifier {
     /// Publishes a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn critical(
         &self,
         context: &(impl Redact + ?Sized),
@@ -232,7 +235,7 @@ impl Notifier {
     /// Publishes a measured value: [`notify`](Self::notify) with [`Priority::Sample`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, or the first error of the sinks.
     pub async fn sample(
         &self,
         context: &(impl Redact + ?Sized),
@@ -242,7 +245,7 @@ impl Notifier {
         self.notify(Priority::Sample, context, event_type, payload).await
     }
 
-    /// The event as the sinks get it.
+    /// The event as the sinks get it: redacted, translated and encoded, with a new id and the time of now.
     pub(super) fn event(
         &self,
         priority: Priority,

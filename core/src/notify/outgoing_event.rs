@@ -18,7 +18,7 @@ pub struct OutgoingEvent {
     pub event_type: String,
     /// How much it matters; the last part of the routing key.
     pub priority: Priority,
-    /// What the notifier says of the event, as JSON.
+    /// What the notifier says of the event, as JSON; its serializer was applied already.
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: String,
@@ -69,7 +69,7 @@ impl OutgoingEvent {
         Self { payload: self.payload.detached(), context: self.context.detached(), ..self }
     }
 
-    /// How many bytes of text it holds.
+    /// How many bytes of text it holds, which an outbox counts against its limit.
     pub(super) fn text_len(&self) -> usize {
         let texts = [&self.message_id, &self.publisher_id, &self.event_type, &self.timestamp];
         let context: usize = self.context.values().map(|(name, value)| name.len() + value.as_str().len()).sum();

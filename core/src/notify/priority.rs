@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// An audit record.
+    /// An audit record. The log sink writes it at the level INFO.
     Audit,
     /// Diagnostics for developers.
     Debug,
@@ -17,11 +17,11 @@ pub enum Priority {
     Info,
     /// Unexpected, but not a failure.
     Warn,
-    /// A failure.
+    /// A failure. The log sink writes it at the level ERROR, as it does `Critical`.
     Error,
     /// A failure that needs an operator at once.
     Critical,
-    /// A measured value.
+    /// A measured value. The log sink writes it at the level INFO.
     Sample,
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Priority {
     }
 }
 
-/// Reads a name in any case.
+/// Reads a name in any case; the error of another word lists the seven.
 impl FromStr for Priority {
     type Err = Error;
 

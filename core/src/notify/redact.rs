@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::Context;
 
-/// Decides which values of a context may leave the process with an event. What it returns is sent unchanged, and
-/// nothing else.
+/// Decides which values of a context may leave the process with an event.
+/// What it returns is sent unchanged, and nothing else.
 ///
 /// A [`Context`] keeps the names that [`Notifier::allow_context`](crate::Notifier::allow_context) lists, which by
 /// default are none, as the reference drops the context that is a plain dictionary. A type of your own that knows which

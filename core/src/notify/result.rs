@@ -1,4 +1,4 @@
-//! What a handler says of an event it was given.
+//! The two successes of a notification handler: the event is done with, or shall come again.
 
 /// What a handler says of an event it was given; an error is the third thing it can say.
 ///

@@ -1,10 +1,10 @@
-//! A value that is never shown.
+//! A value that `Debug` and serialization never show.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What stands where a secret would.
+/// Written in place of a secret, as in the reference's logs.
 pub(super) const MASK: &str = "***";
 
 /// A value that must not leave the process: it is written, and shown by `Debug`, as `***`.
@@ -36,7 +36,7 @@ impl<T> Secret<T> {
         &self.0
     }
 
-    /// The value itself, no longer hidden.
+    /// Takes the value out; nothing hides it from then on.
     #[must_use]
     pub fn into_exposed(self) -> T {
         self.0

@@ -26,19 +26,19 @@ const USUAL_LENGTH: usize = 512;
 ///
 /// # What only Python writes
 /// The reference emits `NaN`, `Infinity`, `-Infinity` and lone surrogates (`"\ud800"`), which are not JSON. Reading
-/// tries the text as it is and only if that fails takes the former as `null` and the latter as U+FFFD. They are
-/// never written.
+/// tries the text as it is and only if that fails takes the former as `null`
+/// and the latter as U+FFFD. They are never written.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Payload(Bytes);
 
 impl Payload {
-    /// `null`.
+    /// The JSON value `null`, without an allocation.
     #[must_use]
     pub const fn null() -> Self {
         Self(Bytes::from_static(b"null"))
     }
 
-    /// Writes `value` as JSON.
+    /// Writes `value` as compact JSON text, once: passing the payload on copies nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Encode`] if it has no JSON form, such as a map whose keys are not text.
@@ -82,10 +82,10 @@ impl Payload {
         })
     }
 
-    /// Reads the value as a `T`.
+    /// Decodes the text into a `T`. Nothing is cached: each call decodes it once more.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is no `T`, or nested deeper than 128 levels.
+    /// [`ErrorKind::Decode`] if it does not decode into a `T`, or is nested deeper than 128 levels.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         lenient::read("decode", &self.0, |_, text| serde_json::from_str(text))
     }
@@ -94,7 +94,7 @@ impl Payload {
     /// as `null`, so that `()` and `Option` accept it.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is no `T`.
+    /// [`ErrorKind::Decode`] if it does not decode into a `T`.
     pub fn decode_arguments<T: DeserializeOwned>(&self) -> Result<T> {
         self.decode()
             // The first error is kept, since it names what the type needs.
@@ -107,28 +107,28 @@ impl Payload {
         str::from_utf8(&self.0).expect("every constructor was given text")
     }
 
-    /// The JSON text, as bytes.
+    /// The JSON text in UTF-8, without a copy.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether the value is `null`.
+    /// Whether the text is `null`; nothing is decoded for this.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.0 == "null"
     }
 
-    /// `{}`.
+    /// `{}`, without an allocation: what a method without arguments gets.
     pub(crate) const fn empty_object() -> Self {
         Self(Bytes::from_static(b"{}"))
     }
 
-    /// `[]`.
+    /// `[]`, without an allocation: the arguments of an exception that was made with none.
     pub(crate) const fn empty_array() -> Self {
         Self(Bytes::from_static(b"[]"))
     }
 
-    /// `value`, which was borrowed from the text in `buffer`.
+    /// Shares `buffer`. Panics if `value` was not borrowed from its text.
     pub(crate) fn slice(buffer: &Bytes, value: &RawValue) -> Self {
         Self(buffer.slice_ref(value.get().as_bytes()))
     }
@@ -145,7 +145,7 @@ impl Payload {
         if text.contains('\\') { lenient::rewrite(text) } else { Cow::Borrowed(text) }
     }
 
-    /// What kind of value it is, in words.
+    /// What kind of value it is in words, for an error; the first byte decides.
     pub(crate) fn shape(&self) -> &'static str {
         match self.0.first() {
             Some(b'{') => "an object",
@@ -157,6 +157,7 @@ impl Payload {
         }
     }
 
+    /// Blanks between the braces do not matter: the text is as its sender wrote it.
     fn is_empty_object(&self) -> bool {
         let inside = self.as_str().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         inside.is_some_and(|inside| inside.trim().is_empty())
@@ -164,7 +165,7 @@ impl Payload {
 }
 
 impl Default for Payload {
-    /// `null`.
+    /// `null`, since an empty text would not be JSON.
     fn default() -> Self {
         Self::null()
     }

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt at something that failed.
+//! Growing waits, computed without a clock and without randomness.
 
 use std::time::Duration;
 
@@ -22,8 +22,7 @@ impl Backoff {
         Self { first, factor, longest }
     }
 
-    /// The wait after `earlier` earlier waits: `first * factor^earlier`, at most `longest`. What overflows is
-    /// `longest`.
+    /// After `earlier` earlier waits: `first * factor^earlier`, at most `longest`. What overflows is `longest`.
     pub(crate) fn wait(&self, earlier: u32) -> Duration {
         let factor = self.factor.checked_pow(earlier);
         factor.and_then(|factor| self.first.checked_mul(factor)).unwrap_or(self.longest).min(self.longest)

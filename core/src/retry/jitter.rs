@@ -1,4 +1,4 @@
-//! The randomness of waits.
+//! The one source of randomness in waits, for core and for drivers.
 
 use uuid::Uuid;
 

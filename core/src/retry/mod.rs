@@ -20,8 +20,8 @@ pub use self::jitter::jitter;
 /// The longest wait before the first retry, whatever [`Retry::base`] says: most losses are over at once.
 const FIRST: Duration = Duration::from_millis(250);
 
-/// How much time is kept at most for an attempt, by what the last one took. One that took longer waited for a connection, and
-/// the next may be quick.
+/// How much time is kept at most for an attempt, by what the last one took.
+/// One that took longer waited for a connection, and the next may be quick.
 const LONGEST_RESERVE: Duration = Duration::from_secs(1);
 
 /// How often a failed operation is repeated, and how long the waits in between are.
@@ -46,13 +46,13 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Tries until the deadline.
+    /// As many attempts as fit before the deadline: the default.
     #[must_use]
     pub fn until_deadline() -> Self {
         Self { max_retries: None, base: Duration::from_millis(100), cap: Duration::from_secs(10) }
     }
 
-    /// Tries once.
+    /// One attempt: its error is returned even if it is transient.
     #[must_use]
     pub fn never() -> Self {
         Self::times(0)
@@ -64,14 +64,14 @@ impl Retry {
         Self { max_retries: Some(retries), ..Self::until_deadline() }
     }
 
-    /// Sets the longest wait before the first retry; over 250 ms it is 250 ms.
+    /// Sets the longest wait before the first retry; over 250 ms it is 250 ms. Default: 100 ms.
     #[must_use]
     pub fn with_base(mut self, base: Duration) -> Self {
         self.base = base;
         self
     }
 
-    /// Sets the longest wait before any retry.
+    /// Sets the longest wait before any retry. Default: 10 s.
     #[must_use]
     pub fn with_cap(mut self, cap: Duration) -> Self {
         self.cap = cap;
@@ -93,9 +93,9 @@ impl Retry {
         Duration::try_from_secs_f64(ceiling.as_secs_f64() * random).unwrap_or(ceiling)
     }
 
-    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left than the last
-    /// attempt took (at most a second is asked for). An error permits another attempt if it is transient and says
-    /// [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
+    /// Runs `attempt` until it succeeds, fails with an error that permits no other attempt, or less time is left
+    /// than the last attempt took (at most a second is asked for). An error permits another attempt if it is
+    /// transient and says [`Executed::No`], and [`max_retries`](Self::max_retries) is not reached.
     ///
     /// ```
     /// use std::time::Duration;
@@ -130,8 +130,8 @@ impl Retry {
     }
 
     /// As [`run`](Self::run), for operations that may happen twice because their receiver detects it: also an attempt
-    /// that may have been executed is followed by another. A sink of notifications publishes so, since copies of one
-    /// event have one id.
+    /// that may have been executed is followed by another.
+    /// A sink of notifications publishes so, since copies of one event have one id.
     ///
     /// ```
     /// use std::time::Duration;
@@ -194,6 +194,7 @@ impl Retry {
         })
     }
 
+    /// Asks `permits` after each failure, with the number of retries that were made before it.
     async fn repeat<T, F, Fut>(
         &self,
         deadline: Deadline,

@@ -17,8 +17,8 @@ use crate::{Executed, Failure, Payload, RemoteError, wire};
 const MODULE: &str = "oslo_messaging_rust";
 /// The class of the answer to a request that came a second time, at a server that refuses those.
 const REDELIVERED: &str = "RequestRedelivered";
-/// The class of the answer to a request that something around the method has failed: it may not have come to the
-/// method.
+/// The class of the answer to a request that something around the method has failed:
+/// it may not have come to the method.
 const FAILED: &str = "RequestFailed";
 /// The class of the answer to a request that never came to its method.
 const NOT_RUN: &str = "RequestNotRun";
@@ -30,7 +30,7 @@ pub(super) fn failed(error: impl std::error::Error) -> Failure {
     Failure::internal(error).renamed(MODULE, FAILED)
 }
 
-/// The failure of a request that is not run again.
+/// For a request that the broker marked as redelivered: its first delivery may have run.
 pub(super) fn redelivered() -> Failure {
     Failure::new(
         MODULE,
@@ -49,8 +49,8 @@ pub(super) fn given_up(deliveries: u64) -> Failure {
 
 /// The answer to a call that did not run and will not, because of `why`.
 ///
-/// It names the call: a method that passes on such a failure of a server that it called does not claim that it did not
-/// run.
+/// It names the call: a method that passes on such a failure of a server
+/// that it called does not claim that it did not run.
 pub(super) fn not_run(to: &ReplyTo, why: &str) -> wire::Reply {
     let failure = Failure::new(MODULE, NOT_RUN, why).with_kwargs(serde_json::json!({ (CALL): to.msg_id }));
     wire::Reply::failure(to.msg_id.clone(), fresh_unique_id(), &failure)
@@ -66,7 +66,7 @@ pub(super) fn executed(remote: &RemoteError, msg_id: &str) -> Option<Executed> {
     }
 }
 
-/// Whether the failure names the call `msg_id`.
+/// Whether the failure is about the call `msg_id` and not about one that its method made.
 fn names(kwargs: &Payload, msg_id: &str) -> bool {
     let kwargs: serde_json::Value = kwargs.decode().unwrap_or_default();
     kwargs[CALL].as_str() == Some(msg_id)

@@ -13,7 +13,7 @@ use crate::{Error, Failure, Payload, Result, Target};
 
 /// The `messaging.system` of every span.
 const SYSTEM: &str = "oslo";
-/// The outcome of what succeeded.
+/// The outcome of what succeeded. Dashboards match on it, so it never changes.
 const OK: &str = "ok";
 /// A call or cast whose future was dropped counts under this outcome.
 const DROPPED: &str = "dropped";
@@ -130,8 +130,8 @@ impl Operation {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        // Of literals the key is a constant; of variables it is allocated and hashed each time. So the outcome of
-        // nearly all is written out.
+        // Of literals the key is a constant; of variables it is allocated and hashed each time.
+        // So the outcome of nearly all is written out.
         let total = match (self.operation, self.outcome) {
             (Operation::Call, OK) => counter!("oslo_messaging_calls_total", "outcome" => "ok"),
             (Operation::Cast, OK) => counter!("oslo_messaging_casts_total", "outcome" => "ok"),

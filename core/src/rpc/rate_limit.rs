@@ -17,7 +17,9 @@ pub(super) struct RateLimit(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// When a warning was last written; `None` before the first.
     last: Option<Instant>,
+    /// Occurrences since then, without a warning of their own.
     suppressed: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The URL that names a bus: which driver, which hosts, which credentials, which virtual host.
 //!
-//! The modules: `parse` reads a URL, `print` writes it in one canonical form with or without passwords, `same_bus`
-//! compares where two URLs lead.
+//! The modules: `parse` reads a URL, `print` writes it in one canonical form with or without passwords,
+//! `same_bus` compares where two URLs lead.
 
 mod parse;
 mod print;
@@ -25,9 +25,13 @@ use crate::{Error, ErrorKind, Result};
 /// reference's, equality takes the query into account.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TransportUrl {
+    /// The whole scheme in lower case, with its `+sub`.
     transport: String,
+    /// In the order of the text; empty means the driver's default host.
     hosts: Vec<Host>,
+    /// `None` and the empty text are different URLs, although both lead to the default.
     virtual_host: Option<String>,
+    /// Sorted, so that equal URLs print alike.
     query: BTreeMap<String, String>,
 }
 
@@ -66,7 +70,7 @@ impl TransportUrl {
         })
     }
 
-    /// Reads a URL.
+    /// Reads a URL and decodes its percent forms; options are checked by the driver.
     ///
     /// Logs a warning if some hosts have a user name and a password and others have not, since nothing is inherited.
     ///
@@ -97,7 +101,7 @@ impl TransportUrl {
         self
     }
 
-    /// Sets one option of the query.
+    /// Sets one option of the query, in place of an earlier value of `key`.
     #[must_use]
     pub fn with_query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.insert(key.into(), value.into());
@@ -136,21 +140,21 @@ impl TransportUrl {
 }
 
 impl Host {
-    /// A host by name or address, with nothing else said.
+    /// A host by name or address, without credentials and port. An empty name counts as missing.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
         let hostname = Some(hostname.into()).filter(|name: &String| !name.is_empty());
         Self { hostname, ..Self::default() }
     }
 
-    /// Sets the port.
+    /// Sets the port. Default: none, so the driver's own.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Sets the user name.
+    /// Sets the user name in plain text; printing the URL puts it in percent form.
     #[must_use]
     pub fn with_username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
@@ -167,7 +171,7 @@ impl Host {
 }
 
 impl Password {
-    /// The password itself.
+    /// The password in plain text. A place that shows it must call this by name.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -186,6 +190,7 @@ impl fmt::Display for Password {
     }
 }
 
+/// Takes constant text alone, so that no part of a URL, and so no password, gets into an error.
 fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::Config, "parse transport URL").with_context("reason", reason)
 }

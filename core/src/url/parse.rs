@@ -19,14 +19,13 @@ impl FromStr for TransportUrl {
     }
 }
 
-/// Reads a whole URL.
+/// Reads a whole URL. Options stay text, since only their driver knows them.
 ///
 /// Everything after the scheme is optional: `rabbit://` has no host and no virtual host. Empty entries between commas
 /// are skipped, as are hosts that say nothing.
 ///
-/// # Errors
-/// `Config` for white space, `#`, a missing scheme, a port that is no number, text in percent form that is not UTF-8,
-/// or an option whose name contains `@`.
+/// Errors: `Config` for white space, `#`, a missing scheme, a port that is no number, text in percent form that is not
+/// UTF-8, or an option whose name contains `@`.
 pub(super) fn url(text: &str) -> Result<TransportUrl> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(invalid("white space and control characters are written in percent form"));
@@ -70,8 +69,7 @@ fn no_scheme() -> Error {
 ///
 /// Percent form is decoded after the text was split, so that an escaped `:` or `@` separates nothing.
 ///
-/// # Errors
-/// `Config` for a port that is no number, or text in percent form that is not UTF-8.
+/// Errors: `Config` for a port that is no number, or text in percent form that is not UTF-8.
 fn host(text: &str) -> Result<Host> {
     // The last '@', so that a user name may contain one (some SASL mechanisms want that).
     let (credentials, place) = match text.rsplit_once('@') {
@@ -152,8 +150,7 @@ fn options(query: &str) -> Result<BTreeMap<String, String>> {
     Ok(options)
 }
 
-/// # Errors
-/// `Config` if the decoded bytes are not UTF-8.
+/// Errors: `Config` if the decoded bytes are not UTF-8.
 fn decode(text: &str) -> Result<String> {
     let text = percent_decode_str(text).decode_utf8().map_err(|_| invalid("what is in percent form is not UTF-8"))?;
     Ok(text.into_owned())

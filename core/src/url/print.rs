@@ -15,7 +15,7 @@ const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// The same within `[]`, where `:` stays.
 const RESERVED_IN_ADDRESS: &AsciiSet = &RESERVED.remove(b':');
 
-/// Prints a URL with its passwords.
+/// Its `Display` prints the passwords, which that of the URL never does.
 struct Revealed<'a>(&'a TransportUrl);
 
 /// Whether passwords are printed or hidden.
@@ -75,8 +75,8 @@ impl fmt::Debug for TransportUrl {
     }
 }
 
-/// Whether an option called `key` may be a secret, also one that no driver has: a mistaken one is printed with the
-/// rest.
+/// Whether an option called `key` may be a secret, also one that no driver has:
+/// a mistaken one is printed with the rest.
 ///
 /// A name that ends in `_file` is a path and shown.
 fn names_secret(key: &str) -> bool {

@@ -6,8 +6,8 @@ use super::{Host, TransportUrl};
 const PORTS: [u16; 2] = [5672, 5671];
 
 impl TransportUrl {
-    /// Whether a host and the virtual host are the same. One host is enough: nodes of one cluster may be listed
-    /// differently.
+    /// Whether a host and the virtual host are the same.
+    /// One host is enough: nodes of one cluster may be listed differently.
     pub(crate) fn is_same_bus(&self, other: &Self) -> bool {
         let places = other.places();
         self.vhost() == other.vhost() && self.places().iter().any(|place| places.contains(place))
@@ -18,6 +18,7 @@ impl TransportUrl {
         self.virtual_host().filter(|vhost| !vhost.is_empty()).unwrap_or("/")
     }
 
+    /// Host names in lower case, each with the port of the scheme where the URL has none.
     fn places(&self) -> Vec<(String, u16)> {
         let port = PORTS[usize::from(self.scheme() == "amqps")];
         // A URL without hosts means the broker of this machine, as in the reference.

@@ -1,4 +1,4 @@
-//! Compressed bodies.
+//! Compressed bodies, in the two methods that this library shares with kombu: zlib and bzip2.
 //!
 //! kombu compresses a body and names the method in the header `compression`. A small body can decompress to a very
 //! large one, so decompression stops at a limit and never reserves more memory than that.
@@ -20,11 +20,11 @@ pub const HEADER: &str = "compression";
 /// The most that a body may grow to, 64 MiB, unless the bus says otherwise
 /// ([`BusBuilder::decompressed_limit`](crate::BusBuilder::decompressed_limit)).
 pub const LIMIT: usize = 64 << 20;
-/// How much is decompressed at once.
+/// How many bytes are decompressed between two looks at the limit.
 ///
 /// The limit is checked after each piece, so at most this much is decompressed beyond it.
 const CHUNK: usize = 8 << 10;
-/// From which length a body is worth a copy that gives back what was reserved too much.
+/// Longer bodies are copied once more, so that they give back what was reserved too much.
 const WORTH_SHRINKING: usize = 256 << 10;
 
 /// How a body is compressed. The header of a message names it.
@@ -33,7 +33,7 @@ const WORTH_SHRINKING: usize = 256 << 10;
 pub enum Compression {
     /// `application/x-gzip`, which is in truth zlib data: it begins `78 9c` or alike, and is no gzip stream.
     Zlib,
-    /// `application/x-bz2`.
+    /// `application/x-bz2`, a plain bzip2 stream.
     Bzip2,
 }
 
@@ -59,7 +59,7 @@ impl Compression {
         }
     }
 
-    /// Compresses `body`.
+    /// Compresses `body` into a new buffer. A peer reads it only with the header [`HEADER`].
     ///
     /// Uses the default level of the library; runs on the calling thread.
     #[must_use]
@@ -76,8 +76,8 @@ impl Compression {
     /// Decompresses `body`. However little it is, no more than `limit` bytes of memory are reserved for the result.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] if it is not what it should be, [`ErrorKind::TooLarge`] as soon as it grows over `limit`
-    /// bytes.
+    /// [`ErrorKind::Decode`] if it is not what it should be,
+    /// [`ErrorKind::TooLarge`] as soon as it grows over `limit` bytes.
     ///
     /// Runs on the calling thread. A server decompresses large bodies on a blocking task instead.
     pub fn decompress(self, body: &[u8], limit: usize) -> Result<Bytes> {
@@ -104,8 +104,7 @@ pub(crate) fn body_within(message: &Message, limit: usize) -> Result<Bytes> {
 
 /// How `message` is compressed, by its header; `None` if it is not.
 ///
-/// # Errors
-/// `Decode` for an unknown compression, or if the driver could not read the headers.
+/// Errors: `Decode` for an unknown compression, or if the driver could not read the headers.
 pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
     if let Some(reason) = &message.undecodable {
         return Err(Error::new(ErrorKind::Decode, "read properties").with_context("reason", reason));
@@ -123,8 +122,7 @@ pub(crate) fn header(message: &Message) -> Result<Option<Compression>> {
 
 /// Decompresses `body`; nothing if it grows over `limit` bytes. `count` has the length of each piece and may end it.
 ///
-/// # Errors
-/// `Decode` for broken data, and what `count` returns.
+/// Errors: `Decode` for broken data, and what `count` returns.
 pub(crate) fn inflate(
     compression: Compression,
     body: &[u8],

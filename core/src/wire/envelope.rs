@@ -104,8 +104,7 @@ impl Envelope {
 
     /// Reads the fields of the content; `parse` may run twice.
     ///
-    /// # Errors
-    /// `Decode` if the content is no object, has too many fields, or `parse` fails.
+    /// Errors: `Decode` if the content is not an object, has too many fields, or `parse` fails.
     pub(crate) fn read<T>(
         &self,
         operation: &'static str,
@@ -152,8 +151,7 @@ pub(crate) fn bare(length: usize, write: impl FnOnce(&mut ObjectWriter<'_>)) -> 
 
 /// Accepts what 2.0 serves: 2.0 alone.
 ///
-/// # Errors
-/// `UnsupportedVersion`, with both versions. The reference raises `UnsupportedRpcEnvelopeVersion` there.
+/// Errors: `UnsupportedVersion`, with both versions. The reference raises `UnsupportedRpcEnvelopeVersion` there.
 fn check(version: &str) -> Result<()> {
     // A version that does not parse is refused like a wrong one.
     let requested = version.parse::<Version>().ok();

@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 
 use super::unescape::unescaped;
 
-/// The most fields that an object on the wire may have. A field of 10 bytes costs 150 here, so they and not the bytes
-/// decide what a content costs.
+/// The most fields that an object on the wire may have.
+/// A field of 10 bytes costs 150 here, so they and not the bytes decide what a content costs.
 const MOST: usize = 65_536;
-/// From how many fields on repeated ones are looked for while more are read.
+/// Repeated fields are looked for from this many on, while more are read.
 const MANY: usize = 64;
 
 /// The fields of one object in the order they were written, at most `MOST` of different names.
@@ -34,10 +34,9 @@ impl<'de, const MOST: usize> Deserialize<'de> for Fields<'de, MOST> {
     }
 }
 
-/// The text in `value`.
+/// The text in `value`; a parser is needed only for escapes of the form `\uXXXX`.
 ///
-/// # Errors
-/// If it is another kind of value, or has half of a surrogate pair.
+/// Errors: if it is another kind of value, or has half of a surrogate pair.
 pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
     let json = value.get();
     let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -47,15 +46,14 @@ pub(crate) fn text(value: &RawValue) -> serde_json::Result<String> {
     }
 }
 
-/// The text in `value`; `null` is none.
+/// The text in `value`; `None` for `null`.
 ///
-/// # Errors
-/// As [`text`].
+/// Errors: as [`text`]: a number or an object is an error, and not the same as none.
 pub(crate) fn optional_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     if value.get() == "null" { Ok(None) } else { text(value).map(Some) }
 }
 
-/// The text in `value`, or nothing if it is none: for fields that are not worth losing a message.
+/// The text in `value`, or `None` for another kind of value: for fields that are not worth losing a message.
 ///
 /// The reference does not check types, so a wrong one in a minor field must not lose the message.
 pub(crate) fn tolerant_text(value: &RawValue) -> Option<String> {
@@ -67,10 +65,9 @@ pub(crate) fn tolerant<'de, T: Deserialize<'de>>(value: &'de RawValue) -> Option
     serde_json::from_str(value.get()).ok()
 }
 
-/// What a required field must be there for.
+/// Refuses a message that lacks the field `name`.
 ///
-/// # Errors
-/// The error of `serde` for a missing field of this name.
+/// Errors: the error of `serde` for a missing field of this name.
 pub(crate) fn required<T>(name: &'static str, field: Option<T>) -> serde_json::Result<T> {
     field.ok_or_else(|| serde_json::Error::missing_field(name))
 }
@@ -123,8 +120,7 @@ impl<'de, const MOST: usize> Visitor<'de> for FieldsVisitor<MOST> {
 
 /// Of each name the last value, if there are at most `most` names.
 ///
-/// # Errors
-/// If there are more names than that.
+/// Errors: if there are more than `most` names, so that a peer cannot fill the memory with them.
 fn distinct<N: AsRef<str> + Clone + Eq + Hash, T, E: de::Error>(
     fields: Vec<(N, T)>,
     most: usize,

@@ -1,4 +1,4 @@
-//! A notification on the wire.
+//! A notification on the wire, as the reference's notifier writes it.
 //!
 //! The keys are `message_id`, `publisher_id`, `event_type`, `priority`, `payload`, `timestamp`, `_unique_id` and
 //! `_context_*` for each value of the context, in this order.
@@ -30,15 +30,15 @@ pub struct Notification {
     pub payload: Payload,
     /// When it was published: `2026-11-22 18:11:31.065226`, in UTC.
     pub timestamp: Option<String>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// The context by name, in order, without repetitions.
     pub context: Vec<(String, Payload)>,
 }
 
 impl Notification {
-    /// A notification with a payload and nothing else.
+    /// A notification with a payload alone. What stays absent is not written.
     #[must_use]
     pub fn new(payload: Payload) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Notification {
     /// counts. As for the reference every field may be missing; one that is not of its type counts as missing.
     ///
     /// # Errors
-    /// As [`Envelope::open`].
+    /// As [`Envelope::open`]. A field of a wrong type is no error.
     pub fn decode(message: &Message) -> Result<Self> {
         Self::of_body(&compression::body(message)?)
     }
@@ -102,6 +102,7 @@ impl Notification {
     }
 }
 
+/// A missing value is left out with its name, and not written as `null`.
 fn optional(out: &mut ObjectWriter<'_>, name: &str, value: Option<&String>) {
     if let Some(value) = value {
         out.text(name, value);

@@ -20,8 +20,8 @@ use crate::{Failure, Payload, RemoteError, Result};
 pub struct Reply {
     /// The call that is answered, by the id it came with.
     pub msg_id: String,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// What the method returned; `null` if it failed or still runs.
     pub result: Payload,
@@ -88,13 +88,13 @@ impl Reply {
         })
     }
 
-    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
-    /// counts.
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored;
+    /// of a repeated one the last counts.
     ///
     /// A failure is read from whatever is in its place, so that none is taken for a result.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) if it is no reply, otherwise as [`Envelope::open`].
+    /// [`Decode`](crate::ErrorKind::Decode) if it is not a reply, otherwise as [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode reply", read)
     }
@@ -105,6 +105,7 @@ impl Reply {
     }
 }
 
+/// Errors: a `_msg_id` that is missing or is not text. Everything else has a default.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Reply> {
     // A reply without `ending` is not the last one: waiting on is safer than a wrong result.
     let mut reply = Reply::heartbeat("", "");

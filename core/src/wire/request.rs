@@ -30,8 +30,8 @@ pub struct Request {
     pub version: Option<String>,
     /// Where the reply goes. A cast has none.
     pub call: Option<CallFields>,
-    /// The `_unique_id`, by which a receiver recognises repeated deliveries of the message. Empty if the sender wrote
-    /// none.
+    /// The `_unique_id`, by which a receiver recognises repeated deliveries
+    /// of the message. Empty if the sender wrote none.
     pub unique_id: String,
     /// When the caller stops waiting, in milliseconds of Unix time. Ours: the reference neither writes nor reads it.
     pub deadline: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Request {
 pub struct CallFields {
     /// The `_msg_id`, by which replies are matched to the call.
     pub msg_id: String,
-    /// The queue that the reply goes to.
+    /// The queue that the reply goes to; the caller has made it and reads it.
     pub reply_q: String,
     /// If monitored, the seconds within which the caller wants a heartbeat. Positive and finite; anything else that a
     /// caller writes counts as not monitored. On the wire it is `_timeout`, though it is not the timeout of the call.
@@ -96,7 +96,7 @@ impl Request {
         self
     }
 
-    /// Sets the `_unique_id`.
+    /// Sets the `_unique_id`, by which a receiver recognises a repeated delivery.
     ///
     /// Empty means none.
     #[must_use]
@@ -139,14 +139,14 @@ impl Request {
         .encode()
     }
 
-    /// Reads a message, in either format and compressed or not. Unknown fields are ignored; of a repeated one the last
-    /// counts.
+    /// Reads a message, in either format and compressed or not. Unknown fields are ignored;
+    /// of a repeated one the last counts.
     ///
     /// A request without a reply queue or a message id is a cast, since it cannot be answered. An optional field
     /// (`_timeout`, `_deadline`, `_unique_id`) counts as missing if it has the wrong type.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) if it is no request, otherwise as [`Envelope::open`].
+    /// [`Decode`](crate::ErrorKind::Decode) if it is not a request, otherwise as [`Envelope::open`].
     pub fn decode(message: &Message) -> Result<Self> {
         Envelope::open(message)?.read("decode request", read)
     }
@@ -158,7 +158,7 @@ impl Request {
 }
 
 impl CallFields {
-    /// A call that is not monitored.
+    /// A call that asks for no heartbeats: `_timeout` is written as `null`.
     #[must_use]
     pub fn new(msg_id: impl Into<String>, reply_q: impl Into<String>) -> Self {
         Self { msg_id: msg_id.into(), reply_q: reply_q.into(), monitor: None }
@@ -172,8 +172,7 @@ impl CallFields {
     }
 }
 
-/// # Errors
-/// A missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
+/// Errors: a missing or wrong `method`, or a `namespace` or `version` that is neither text nor `null`.
 fn read(buffer: &Bytes, Fields(fields): Fields<'_>) -> serde_json::Result<Request> {
     let mut request = Request::new("", Payload::empty_object());
     let (mut method, mut msg_id, mut reply_q, mut monitor) = (None, None, None, None);

@@ -13,7 +13,7 @@ pub(crate) struct RequestParts<'a, C> {
     pub(crate) version: Option<&'a str>,
     /// Where the reply goes. A cast has none.
     pub(crate) call: Option<CallParts<'a>>,
-    /// Empty for none.
+    /// Empty for none, and then not written.
     pub(crate) unique_id: &'a str,
     /// In milliseconds of Unix time.
     pub(crate) deadline: Option<u64>,
@@ -29,7 +29,7 @@ pub(crate) struct CallParts<'a> {
 }
 
 impl<'a, C: Iterator<Item = (&'a str, &'a Payload)> + Clone> RequestParts<'a, C> {
-    /// As [`Request::encode`](super::Request::encode).
+    /// Writes what [`Request::encode`](super::Request::encode) writes, without a copy of any part.
     pub(crate) fn encode(self) -> Bytes {
         let context: usize = self.context.clone().map(|(name, value)| name.len() + value.as_str().len() + 20).sum();
         envelope::seal(350 + self.args.as_str().len() + context, |out| {

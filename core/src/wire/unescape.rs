@@ -11,7 +11,8 @@ use super::scan::has_controls;
 
 /// The text whose JSON string has `inside` between its quotes; borrowed if there is no escape.
 ///
-/// `None` if it is not the inside of a JSON string, or has an escape of the form `\uXXXX`: a parser then says what it is.
+/// `None` if it is not the inside of a JSON string,
+/// or has an escape of the form `\uXXXX`. A parser then says what it is.
 pub(super) fn unescaped(inside: &str) -> Option<Cow<'_, str>> {
     if has_controls(inside.as_bytes()) {
         return None;

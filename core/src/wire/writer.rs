@@ -38,13 +38,13 @@ impl<'a> ObjectWriter<'a> {
         Self { out, level: 0, separator: b'{' }
     }
 
-    /// A string.
+    /// Writes a string, escaped once for itself and once more for each string around the object.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);
     }
 
-    /// A value that is JSON already.
+    /// Writes a value that is JSON already, so that only the levels above it escape it.
     ///
     /// Escapes of lone surrogates become U+FFFD, so that every JSON reader takes the text.
     pub(crate) fn json(&mut self, name: &str, value: &Payload) {
@@ -66,7 +66,7 @@ impl<'a> ObjectWriter<'a> {
         self.out.write_fmt(value).expect("a Vec takes every write");
     }
 
-    /// An array of strings.
+    /// Writes an array of strings, each of them escaped as by [`text`](Self::text).
     pub(crate) fn texts(&mut self, name: &str, values: &[String]) {
         self.name(name);
         self.push("[");
@@ -79,7 +79,7 @@ impl<'a> ObjectWriter<'a> {
         self.push("]");
     }
 
-    /// An object, as JSON text in a string.
+    /// Writes an object as JSON text in a string, which is one level deeper.
     ///
     /// # Panics
     /// If more than two levels are nested: no message has more.
@@ -92,7 +92,7 @@ impl<'a> ObjectWriter<'a> {
         self.quote();
     }
 
-    /// Closes the object.
+    /// Closes the object; one without fields becomes `{}`.
     ///
     /// Without it the object stays open: there is no drop that closes it.
     pub(crate) fn end(self) {
@@ -115,16 +115,19 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b':');
     }
 
+    /// Escapes once more than the level, since the text is in a string of its own.
     fn string(&mut self, value: &str) {
         self.quote();
         escape(self.out, value, self.level + 1);
         self.quote();
     }
 
+    /// A quote of this level, with the backslashes that the strings around it need.
     fn quote(&mut self) {
         self.push(QUOTES[self.level]);
     }
 
+    /// Writes `text` unescaped, so it must not need any escape.
     fn push(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -147,6 +150,7 @@ fn escape(out: &mut Vec<u8>, text: &str, times: usize) {
     escape_once(out, &text);
 }
 
+/// Copies the runs between two escapes as a whole.
 fn escape_once(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     let has_controls = has_controls(rest);

@@ -1,8 +1,8 @@
 //! Limits the channels of a transport, once the broker has closed a connection that exceeded its channel limit.
 //!
-//! RabbitMQ limits the channels of a user or a node, and closes the whole connection that opens one more. To keep
-//! one listener too many from disconnecting all others again and again, the driver refuses further channels itself,
-//! and probes the limit on a separate connection.
+//! RabbitMQ limits the channels of a user or a node, and closes the whole connection that opens one more.
+//! To keep one listener too many from disconnecting all others again and again,
+//! the driver refuses further channels itself, and probes the limit on a separate connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,13 +12,12 @@ use oslo_messaging::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-/// How long further channels are refused before the limit is probed again.
-/// Long, because each probe opens a connection.
+/// How long further channels are refused before the limit is probed again. Long, because each probe opens a connection.
 pub(crate) const RETRY: Duration = Duration::from_secs(60);
 /// The same if no channel fits at all: the broker may still count those of a lost connection.
 const RETRY_FROM_NONE: Duration = Duration::from_secs(10);
-/// How long the broker may count a channel that is closed, or whose connection is lost. No promise of RabbitMQ: if it
-/// takes longer, the driver loses one more connection.
+/// How long the broker may count a channel that is closed, or whose connection is lost.
+/// No promise of RabbitMQ: if it takes longer, the driver loses one more connection.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 /// Errors within this time come from the same closed connection, which fails every channel that was opening.
 const SAME: Duration = Duration::from_secs(1);
@@ -31,12 +30,12 @@ pub(crate) const AMPLE: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct ChannelQuota(Mutex<Quota>);
 
-/// Without a limit it only counts.
+/// Without a limit it only counts. A limit outlives the link on which it was found.
 #[derive(Debug, Default)]
 struct Quota {
     /// Channels that are open, or closed for less than `LINGER`.
     open: Vec<Open>,
-    /// How many channels are opening.
+    /// How many permits are out: their channels count before they are open.
     opening: usize,
     /// `None` until a broker has closed a connection for it.
     limit: Option<Limit>,
@@ -47,18 +46,18 @@ struct Quota {
 struct Open {
     /// lapin's handle to its state, which does not keep the channel open.
     status: ChannelStatus,
-    /// When it was first seen closed.
+    /// When it was first seen closed. From then on it counts for `LINGER`.
     closed: Option<Instant>,
 }
 
 /// Set when a broker closes a connection for its channel limit; removed when a probe finds ample room.
 #[derive(Debug)]
 struct Limit {
-    /// How many channels the broker accepted at the same time.
+    /// How many channels the broker accepted at the same time. A probe can only raise it.
     most: usize,
-    /// The error with the broker's words.
+    /// The error of the lost connection, with the broker's words. Every refusal repeats it.
     reason: Error,
-    /// When the connection was lost for it.
+    /// When the connection was lost for it. Nothing is opened for `LINGER` after that.
     since: Instant,
     /// From then on one request may probe again.
     retry: Instant,
@@ -67,27 +66,29 @@ struct Limit {
 /// Permission to open one channel. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    /// Where the permit is given back.
+    /// Counts this permit until it is dropped.
     quota: Arc<ChannelQuota>,
-    /// How many channels there were before it.
+    /// How many channels there were before it: the limit, if the broker refuses this one.
     before: usize,
 }
 
-/// The answer to a request for a channel.
+/// The answer to a request for a channel. Only `Granted` lets the caller open one.
 #[derive(Debug)]
 pub(crate) enum Admission {
+    /// The caller may open one channel, and must report to the permit how that ended.
     Granted(Permit),
     /// The limit is reached, and a probe is due: the caller must make it.
     Ask,
-    /// With the broker's words of the lost connection. Transient.
+    /// The error of the connection that was lost at the limit, with the broker's words. Transient.
     Refused(Error),
 }
 
 impl ChannelQuota {
-    /// Requests one more channel.
+    /// Asks for one more channel: it is granted unless a known limit leaves no room.
     ///
-    /// For a moment after the connection was lost every request is refused, because the broker still counts its
-    /// channels. Of several requests at the time of a probe, one gets `Ask` and the others are refused.
+    /// For a moment after the connection was lost every request is refused,
+    /// because the broker still counts its channels.
+    /// Of several requests at the time of a probe, one gets `Ask` and the others are refused.
     pub(crate) fn admit(self: &Arc<Self>) -> Admission {
         let now = Instant::now();
         let mut quota = self.lock();
@@ -106,7 +107,7 @@ impl ChannelQuota {
         Admission::Granted(Permit { quota: Arc::clone(self), before })
     }
 
-    /// Whether a limit is known.
+    /// Whether the broker has closed a connection at its channel limit, and no probe has found ample room since.
     /// Then publishers share one channel, and listeners resubscribe one after another.
     pub(crate) fn is_tight(&self) -> bool {
         self.lock().limit.is_some()
@@ -135,13 +136,14 @@ impl ChannelQuota {
 }
 
 impl Permit {
-    /// Reports that the channel is open; it counts until its `status` is closed.
+    /// Turns the permit into an open channel, which counts until its `status` has been closed for `LINGER`.
     pub(crate) fn opened(self, status: ChannelStatus) {
         self.quota.lock().open.push(Open { status, closed: None });
     }
 
     /// Reports that the broker closed the connection with `error`, because this channel exceeded the limit.
     /// Several channels fail with one connection; within 1 s they count as one event, and the highest count is taken.
+    /// The first of them is logged as a warning.
     pub(crate) fn exceeded(self, error: &Error) {
         let now = Instant::now();
         let mut quota = self.quota.lock();
@@ -161,8 +163,8 @@ impl Permit {
 }
 
 impl Limit {
-    /// How long further channels are refused.
-    /// 10 s if no channel fits, otherwise 60 s.
+    /// How long further channels are refused before the next probe: 10 s if no channel fits,
+    /// because the broker may still count those of a lost connection, and otherwise 60 s.
     fn wait(&self) -> Duration {
         if self.most == 0 { RETRY_FROM_NONE } else { RETRY }
     }
@@ -176,8 +178,8 @@ impl Drop for Permit {
 }
 
 impl Quota {
-    /// How many channels the broker counts, as far as is known.
-    /// Forgets channels that the broker no longer counts.
+    /// How many channels the broker may count: those open, opening, and closed for less than `LINGER`.
+    /// Forgets channels that have been closed for longer.
     fn count(&mut self, now: Instant) -> usize {
         for open in &mut self.open {
             if !open.status.connected() {

@@ -1,4 +1,4 @@
-//! The SASL mechanisms, by which a connection logs in.
+//! The SASL mechanisms by which a connection can log in: three with a password, and one with a certificate.
 
 use lapin::uri::SASLMechanism;
 
@@ -7,16 +7,17 @@ use lapin::uri::SASLMechanism;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Login {
-    /// User and password, in the standard form.
+    /// User and password in one string, separated by NUL bytes (RFC 4616).
     Plain,
-    /// User and password, in the form of AMQP. The default of the reference.
+    /// User and password as an AMQP field table. The default of the reference.
     #[default]
     AmqPlain,
-    /// No password: the client certificate is the identity. The broker needs the plugin
-    /// `rabbitmq_auth_mechanism_ssl`.
+    /// No password: the client certificate is the identity.
+    /// It needs TLS with [`Tls::with_identity`](crate::Tls::with_identity).
+    /// The broker needs the plugin `rabbitmq_auth_mechanism_ssl`.
     External,
-    /// User and password, with the password in reply to a challenge. A demonstration of RabbitMQ, no safer than
-    /// the others.
+    /// User and password, with the password in reply to a challenge.
+    /// A demonstration of RabbitMQ, no safer than the others.
     RabbitCrDemo,
 }
 
@@ -32,7 +33,7 @@ impl Login {
         }
     }
 
-    /// lapin sends the credentials in the form of this mechanism.
+    /// lapin's mechanism of the same name. lapin writes the credentials in its form.
     pub(crate) fn mechanism(self) -> SASLMechanism {
         match self {
             Self::Plain => SASLMechanism::Plain,

@@ -3,6 +3,7 @@ use oslo_messaging::config::TransportUrl;
 
 use super::*;
 
+/// The default configuration with the query of `url` applied; what a whole connect would check is not checked.
 fn read(url: &str) -> Result<AmqpConfig> {
     AmqpConfig::default().with_query(&TransportUrl::parse(url)?)
 }
@@ -110,6 +111,7 @@ fn a_listener_holds_no_more_than_it_wants_and_may() {
 }
 
 #[test]
+/// A reference that leads nowhere must not become the value itself.
 fn a_file_is_read_in_any_case_of_its_section_and_must_give_what_it_refers_to() {
     let read = |text: &str| AmqpConfig::default().with_file(&ConfigFile::parse(text).unwrap());
     assert!(read("[Oslo_Messaging_Rabbit]\nrabbit_quorum_queue = true\n").unwrap().quorum_queues);

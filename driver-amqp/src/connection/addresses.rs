@@ -1,5 +1,5 @@
-//! Connects to one of the addresses of a host name: the first that accepts wins (RFC 8305, happy eyeballs), so an
-//! address that drops packets delays the others only a moment.
+//! Connects to one of the addresses of a host name: the first that accepts wins (RFC 8305,
+//! happy eyeballs), so an address that drops packets delays the others only a moment.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,16 +10,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::lookup_host;
 use tokio::time::sleep;
 
-/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends. An address
-/// that fails starts the next one at once.
+/// How long an address is tried before the next one starts beside it: the value that RFC 8305 recommends.
+/// An address that fails starts the next one at once.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// The distinct addresses of `host`, in the order of the resolver.
 ///
 /// The resolver decides which family comes first.
 ///
-/// # Errors
-/// The resolver's. A name without an address is none: the list is empty.
+/// Fails with the resolver's error. A name without an address is no error: the list is empty.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for address in lookup_host((host, port)).await? {
@@ -30,16 +29,14 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     Ok(addresses)
 }
 
-/// The first of `addresses` that `connect` succeeds with. Each starts [`HEAD_START`] after the one before it, or
-/// when that one fails.
+/// The first of `addresses` that `connect` succeeds with.
+/// Each starts [`HEAD_START`] after the one before it, or when that one fails.
 ///
 /// Attempts that lose are dropped, which closes their sockets.
 ///
-/// # Cancellation
-/// Drops every attempt.
+/// Cancellation drops every attempt, and closes its socket.
 ///
-/// # Errors
-/// The last failure, once all have failed.
+/// Fails with the last failure, once all have failed; with `NotFound` if there is no address.
 pub(crate) async fn race<A: Copy, T, F>(addresses: &[A], connect: impl Fn(A) -> F) -> io::Result<(A, T)>
 where
     F: Future<Output = io::Result<T>>,

@@ -1,9 +1,9 @@
 //! A channel that is closed in order: by its last holder, or with its connection.
 //!
-//! lapin closes a channel whose last handle is dropped from a task of its own. If that task runs after the
-//! connection began to close, lapin logs its failure as an error of the connection. So the last holder closes the
-//! channel here, at once; and a connection that closes keeps its channels until it is closed, and waits for those
-//! that are closing.
+//! lapin closes a channel whose last handle is dropped from a task of its own.
+//! If that task runs after the connection began to close, lapin logs its failure as an error of the connection.
+//! So the last holder closes the channel here, at once;
+//! and a connection that closes keeps its channels until it is closed, and waits for those that are closing.
 
 use std::ops::Deref;
 use std::pin::pin;
@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
 /// A channel of a connection. Clones share it; dropping the last one closes it.
+/// lapin's own clones would close it from another task, and so perhaps too late.
 #[derive(Debug, Clone)]
 pub(crate) struct Channel(Arc<SharedChannel>);
 
@@ -26,8 +27,7 @@ struct SharedChannel {
     home: Arc<Channels>,
 }
 
-/// The channels of one connection that have no holder any more.
-/// Its lock is never held across an await.
+/// The channels of one connection that have no holder any more. Its lock is never held across an await.
 #[derive(Default)]
 pub(crate) struct Channels(Mutex<ReleasedChannels>);
 
@@ -57,15 +57,14 @@ impl Channels {
 
     /// Waits until the broker has answered the closes that were sent before.
     ///
-    /// # Cancellation
-    /// Forgets the closes that are under way. lapin still sends them.
+    /// Cancellation forgets the closes that are under way. lapin still sends them.
     pub(crate) async fn closed(&self) {
         let closing = std::mem::take(&mut self.released().closing);
         join_all(closing).await;
     }
 
-    /// Drops the kept channels, after the connection is closed. They are dropped after the lock is released, because
-    /// lapin works in the drop of a channel.
+    /// Drops the kept channels, after the connection is closed.
+    /// They are dropped after the lock is released, because lapin works in the drop of a channel.
     pub(crate) fn clear(&self) {
         let kept = std::mem::take(&mut self.released().kept);
         drop(kept);
@@ -73,8 +72,8 @@ impl Channels {
 
     /// Closes or keeps a channel that has lost its last holder.
     ///
-    /// May run on any thread, inside of a runtime or not: it queues the frame and never waits. A channel that the
-    /// broker has closed needs nothing.
+    /// May run on any thread, inside of a runtime or not: it queues the frame and never waits.
+    /// A channel that the broker has closed needs nothing.
     fn leave(&self, channel: lapin::Channel) {
         let mut released = self.released();
         // The broker closed it; its number is handled where channels are opened.
@@ -106,12 +105,14 @@ impl Channels {
 impl Deref for Channel {
     type Target = lapin::Channel;
 
+    /// The channel is there until the last holder drops it, so no holder sees this panic.
     fn deref(&self) -> &lapin::Channel {
         self.0.channel.as_ref().expect("it is here until it is dropped")
     }
 }
 
 impl Drop for SharedChannel {
+    /// Hands lapin's channel to the connection, which closes it at once or keeps it until its own close.
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             self.home.leave(channel);
@@ -120,6 +121,7 @@ impl Drop for SharedChannel {
 }
 
 impl std::fmt::Debug for Channels {
+    /// Without its content: a boxed close has no text, and the lock need not be taken.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Channels").finish_non_exhaustive()
     }

@@ -1,7 +1,8 @@
 //! Delays the end of a stream while its connection closes.
 //!
-//! A broker shuts the socket right after its connection.close-ok. lapin reads both at once, and reports the end as
-//! a lost connection, because another task of its own has not processed the close-ok yet.
+//! A broker shuts the socket right after its connection.close-ok.
+//! lapin reads both at once, and reports the end as a lost connection,
+//! because another task of its own has not processed the close-ok yet.
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -14,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frames::write_unchanged::write_unchanged;
 
-/// The progress of an orderly close.
+/// How far an orderly close is. The driver writes it, and the stream reads it.
 ///
-/// Both tokens go from open to cancelled once. `over` is also cancelled when the socket is shut, so nothing waits for
-/// ever.
+/// Both tokens go from open to cancelled once. `over` is also cancelled
+/// when the socket is shut, so nothing waits for ever.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CloseProgress {
     /// Cancelled when the driver is about to send connection.close.
@@ -38,7 +39,7 @@ pub(crate) struct DeferredEof<S> {
 }
 
 impl<S> DeferredEof<S> {
-    /// Without a close that has begun, the wrapper changes nothing.
+    /// Until `close_progress` says that a close has begun, the wrapper changes nothing.
     pub(crate) fn new(stream: S, close_progress: CloseProgress) -> Self {
         Self { stream, close_progress, held: None }
     }
@@ -70,6 +71,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeferredEof<S> {
 write_unchanged!(DeferredEof);
 
 impl<S: std::fmt::Debug> std::fmt::Debug for DeferredEof<S> {
+    /// Without the held result, whose future has no text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeferredEof")
             .field("stream", &self.stream)

@@ -32,7 +32,7 @@ pub(crate) struct Endpoint {
     pub(crate) password: String,
     /// The virtual host, without a leading slash.
     pub(crate) vhost: String,
-    /// What is known about the broker; survives the loss of a link.
+    /// What the broker has answered about transient queues. It survives the loss of a link.
     pub(crate) facts: Arc<BrokerFacts>,
     /// The channel limit, shared by all hosts of the transport.
     pub(crate) quota: Arc<ChannelQuota>,
@@ -44,11 +44,11 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The URI for lapin: credentials, virtual host, and the limits that the driver requests. lapin opens no socket for
-    /// it.
+    /// The URI for lapin: credentials, virtual host,
+    /// and the limits that the driver requests. lapin opens no socket for it.
     ///
-    /// The scheme is always `amqp`, because lapin gets a stream that is inside of TLS already. The heartbeat is in
-    /// whole seconds.
+    /// The scheme is always `amqp`, because lapin gets a stream
+    /// that is inside of TLS already. The heartbeat is in whole seconds.
     pub(crate) fn uri(&self, config: &AmqpConfig) -> AMQPUri {
         AMQPUri {
             scheme: AMQPScheme::AMQP,
@@ -67,11 +67,11 @@ impl Endpoint {
         }
     }
 
-    /// Explains an `error` of the login: before login a broker accepts small frames only, and closes the
-    /// connection without a reason at a larger one.
+    /// Explains an `error` of the login: before login a broker accepts small frames only,
+    /// and closes the connection without a reason at a larger one.
     ///
-    /// Only a connection that ended without a word is explained, and only if the credentials are long enough to be the
-    /// cause.
+    /// Only a connection that ended without a reason is explained,
+    /// and only if the credentials are long enough to be the cause.
     pub(crate) fn explain_end(&self, error: Error) -> Error {
         let login = self.user.len().saturating_add(self.password.len());
         if error.kind() != ErrorKind::Disconnected || login <= LONGEST_LOGIN {
@@ -84,8 +84,8 @@ impl Endpoint {
         Error::new(ErrorKind::Config, "connect").with_context("reason", reason)
     }
 
-    /// Adds the host to `error`, and what an operator may have to correct: the user or the virtual host.
-    /// The password is never added.
+    /// Adds the host to `error`, and what an operator may have to correct:
+    /// the user or the virtual host. The password is never added.
     pub(crate) fn explain(&self, error: Error) -> Error {
         let error = error.with_context("host", self.name());
         match error.kind() {

@@ -1,7 +1,7 @@
-//! Signals the end of a stream.
+//! Signals the end of a stream to the tasks that wait for an answer of lapin.
 //!
-//! The signal is independent of lapin, which may lose a request together with its connection. A task that waits for
-//! lapin also waits for this token, see `unless_ended`.
+//! The signal is independent of lapin, which may lose a request together with its connection.
+//! A task that waits for lapin also waits for this token, see `unless_ended`.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Passes everything through, and cancels `ended` at the end of the stream or an error. lapin does not report every
-/// end, and never resolves a request that it lost with the connection.
+/// Passes everything through, and cancels `ended` at the end of the stream or an error.
+/// lapin does not report every end, and never resolves a request that it lost with the connection.
 ///
 /// It sits outside of the frame reader, so bytes before the end reach lapin first, and a violation counts as an end.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ impl<S> EofSignal<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for EofSignal<S> {
+    /// The end is signalled when it is read, so bytes that arrived before it come out first.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let (before, room) = (into.filled().len(), into.remaining());
         let outcome = ready!(Pin::new(&mut self.stream).poll_read(context, into));
@@ -50,20 +51,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for EofSignal<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for EofSignal<S> {
+    /// A failed write is the end too: a peer that reads nothing may still send.
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
         self.pass_on(outcome)
     }
 
+    /// A failed flush ends the stream as a failed write does.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = ready!(Pin::new(&mut self.stream).poll_flush(context));
         self.pass_on(outcome)
     }
 
+    /// Signals nothing: this side ends the stream by it.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
+    /// As `poll_write`, for lapin, which writes vectored.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

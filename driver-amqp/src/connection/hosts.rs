@@ -1,7 +1,7 @@
 //! The brokers of a URL, in the order in which they are tried.
 //!
-//! The order is random per process, so the clients of a cluster spread over its nodes. After a loss the next host is
-//! tried, not the lost one again.
+//! The order is random per process, so the clients of a cluster spread over its nodes.
+//! After a loss the next host is tried, not the lost one again.
 
 use std::sync::Arc;
 
@@ -13,41 +13,40 @@ use crate::brokers::channel_quota::ChannelQuota;
 use crate::config::AmqpConfig;
 use crate::connection::endpoint::Endpoint;
 
-/// The default ports of AMQP, without and with TLS.
-/// By IANA; a port in the URL takes precedence.
+/// The default ports of AMQP, without and with TLS. By IANA; a port in the URL takes precedence.
 const PORTS: [u16; 2] = [5672, 5671];
-/// The account of a new RabbitMQ, and the default of the reference.
+/// The user and the password of a new RabbitMQ, and the default of the reference.
+/// RabbitMQ lets this user in only from its own machine, unless it is configured otherwise.
 const GUEST: &str = "guest";
 
 /// The hosts of a transport in a random order, and which is next.
 /// Owned by the first connect and then by the supervisor.
 #[derive(Debug)]
 pub(crate) struct Hosts {
-    /// Never empty.
+    /// Never empty: a URL without hosts means `localhost`.
     endpoints: Vec<Endpoint>,
     /// Equal to the length at the end of a round.
     next: usize,
-    /// `AmqpConfig::shuffle_hosts`.
+    /// `AmqpConfig::shuffle_hosts`: whether each round has a new order.
     shuffle: bool,
 }
 
 impl Hosts {
     /// The hosts of `url`, shuffled, so that many clients spread over a cluster.
     ///
-    /// # Errors
-    /// [`endpoints`]'s.
+    /// Fails with `Config` for an unsupported scheme, and for a virtual host of more than 255 bytes.
     pub(crate) fn of(url: &TransportUrl, config: &AmqpConfig) -> Result<Self> {
         let mut endpoints = endpoints(url, config.use_tls)?;
         shuffle(&mut endpoints);
         Ok(Self { endpoints, next: 0, shuffle: config.shuffle_hosts })
     }
 
-    /// How many hosts there are: at least one.
+    /// At least one. With more, the first attempt after a loss waits for at most 250 ms.
     pub(crate) fn len(&self) -> usize {
         self.endpoints.len()
     }
 
-    /// The channel limit that all links of the transport share.
+    /// The channel limit that all links of the transport share, whatever host they are connected to.
     pub(crate) fn quota(&self) -> Arc<ChannelQuota> {
         Arc::clone(&self.endpoints[0].quota)
     }
@@ -72,11 +71,10 @@ fn shuffle(endpoints: &mut [Endpoint]) {
 
 /// The hosts of `url`; `localhost` if it names none.
 ///
-/// A missing user, password or port gets the default. All hosts share one channel quota, because RabbitMQ may limit the
-/// channels of a user across nodes.
+/// A missing user, password or port gets the default.
+/// All hosts share one channel quota, because RabbitMQ may limit the channels of a user across nodes.
 ///
-/// # Errors
-/// `Config` for an unsupported scheme, and for a virtual host of more than 255 bytes.
+/// Fails with `Config` for an unsupported scheme, and for a virtual host that AMQP cannot carry: more than 255 bytes.
 fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     // The whole scheme with its suffix: core finds the driver by the part before it.
     is_ours(url.transport())?;
@@ -115,11 +113,11 @@ fn endpoints(url: &TransportUrl, tls: bool) -> Result<Vec<Endpoint>> {
     Ok(endpoints)
 }
 
-/// Refuses a scheme that is not supported as a whole. A suffix after `+` selects a transport in the library of the
-/// reference; only AMQP exists here, and most suffixes that suggest TLS do not enable it there.
+/// Refuses a scheme that is not supported as a whole.
+/// A suffix after `+` selects a transport in the library of the reference;
+/// only AMQP exists here, and most suffixes that suggest TLS do not enable it there.
 ///
-/// # Errors
-/// `Config`, with what to write instead.
+/// Fails with `Config`, which says what to write instead.
 fn is_ours(scheme: &str) -> Result<()> {
     let refused = |reason| {
         Err(Error::new(ErrorKind::Config, "connect").with_context("scheme", scheme).with_context("reason", reason))

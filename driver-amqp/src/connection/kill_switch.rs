@@ -1,4 +1,4 @@
-//! Ends whatever waits on a socket.
+//! Ends whatever waits on a socket, from outside of lapin.
 
 use std::io;
 use std::net::Shutdown;
@@ -12,14 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::deferred_eof::CloseProgress;
 
-/// How long lapin may take to fail a request after its connection has ended. It may never fail one that it got at
-/// that moment, a handshake too: its thread has seen the end, and handles no more requests.
+/// How long lapin may take to fail a request after its connection has ended.
+/// It may never fail one that it got at that moment, a handshake too:
+/// its thread has seen the end, and handles no more requests.
 ///
 /// Long enough for a busy machine, because lapin's answer says more than that the connection ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A second handle to the socket of a connection. Dropping it shuts the socket down, which ends every read and
-/// write, above all those of lapin's thread, which has no deadlines.
+/// A second handle to the socket of a connection. Dropping it shuts the socket down,
+/// which ends every read and write, above all those of lapin's thread, which has no deadlines.
 #[derive(Debug)]
 pub(crate) struct KillSwitch {
     /// A duplicate of the descriptor, so it works whatever lapin does with the other one.
@@ -31,14 +32,14 @@ pub(crate) struct KillSwitch {
 }
 
 impl KillSwitch {
-    /// # Errors
-    /// The descriptor cannot be duplicated, for example at the limit of open files.
+    /// Duplicates the descriptor of `stream`, which fails, for example, at the limit of open files.
     pub(crate) fn of(stream: &TcpStream) -> io::Result<Self> {
         let socket = SockRef::from(stream).try_clone()?;
         Ok(Self { socket, ended: CancellationToken::new(), close_progress: CloseProgress::default() })
     }
 
-    /// It may be called repeatedly, and never blocks. What lapin has not written yet is lost.
+    /// Shuts both directions, so reads and writes of lapin fail.
+    /// What lapin has not written yet is lost. It may be called repeatedly, and never blocks.
     pub(crate) fn shut(&self) {
         // It fails only if the peer has shut the socket already.
         let _ = self.socket.shutdown(Shutdown::Both);
@@ -59,8 +60,7 @@ impl Drop for KillSwitch {
 ///
 /// A result that is ready counts even after the end.
 ///
-/// # Cancellation
-/// Drops `request`.
+/// Cancellation drops `request`.
 pub(crate) async fn unless_ended<T>(ended: &CancellationToken, request: impl Future<Output = T>) -> Option<T> {
     let mut request = pin!(request);
     tokio::select! {

@@ -5,30 +5,24 @@ pub(crate) mod channel;
 pub(crate) mod deferred_eof;
 pub(crate) mod endpoint;
 pub(crate) mod eof_signal;
+pub(crate) mod handshake;
 pub(crate) mod hosts;
 pub(crate) mod kill_switch;
 pub(crate) mod stream;
 pub(crate) mod tls_records;
 
-use std::ffi::OsStr;
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
-use lapin::tcp::AsyncTcpStream;
-use lapin::uri::AMQPUri;
-use lapin::{ConnectionProperties, ConnectionState, ErrorKind as Lapin};
+use lapin::{ConnectionState, ErrorKind as Lapin};
 use oslo_messaging::{Deadline, Error, Executed, Result};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
-use uuid::Uuid;
 
 use crate::brokers::channel_quota::{AMPLE, Admission, LINGER, Permit};
 use crate::config::AmqpConfig;
@@ -36,30 +30,26 @@ use crate::config::tls::explain;
 use crate::connection::addresses::{race, resolve};
 use crate::connection::channel::{Channel, Channels};
 use crate::connection::endpoint::Endpoint;
+use crate::connection::handshake::{reach, shake_hands};
 use crate::connection::kill_switch::{KillSwitch, unless_ended};
-use crate::connection::stream::{BrokerStream, StreamObservers, plain, runtime, secured};
+use crate::connection::stream::{StreamObservers, plain, secured};
 use crate::errors::{is_channel_limit, lost, translate};
 use crate::frames::{Notices, ServerVersion};
 use crate::peer::Peer;
 
-/// How long written bytes may stay unacknowledged before the kernel ends the connection.
-/// It notices a dead peer while data is on its way, also if the heartbeat is longer.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long to wait for the answer to connection.close. Everything that was promised is done before it is sent, so
-/// a missing answer, which lapin loses now and then under load, costs nothing.
+/// How long to wait for the answer to connection.close.
+/// Everything that was promised is done before it is sent, so a missing answer,
+/// which lapin loses now and then under load, costs nothing.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The name of the thread on which lapin reads and writes.
-const IO_THREAD: &str = "lapin-io-loop";
 
 /// How often to check whether lapin has processed the answer to connection.close.
 const LAPIN_TURN: Duration = Duration::from_millis(1);
 
-/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers. It
-/// can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
+/// A connection. Dropping it shuts its socket down, so that lapin's thread ends even if the broker never answers.
+/// It can shut its socket at any time, whatever lapin does with the stream. The supervisor decides when it is given up.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Its thread reads and writes the socket until the connection ends.
     lapin: lapin::Connection,
     /// `host:port` of the broker, for errors.
     host: String,
@@ -80,18 +70,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to one broker, trying the addresses of its name. Each gets an equal share of the remaining
-    /// time.
+    /// Connects to one broker, trying the addresses of its name.
+    /// Each gets an equal share of the remaining time. Bounded by `connect_timeout` as well.
     ///
-    /// Bounded by `connect_timeout` as well.
+    /// Cancellation shuts the socket, so the thread of lapin ends.
     ///
-    /// # Cancellation
-    /// Shuts the socket, so the thread of lapin ends.
-    ///
-    /// # Errors
-    /// `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied` for
-    /// the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192
-    /// bytes.
+    /// Fails with `Timeout` if the broker does not answer in time, `Disconnected` if it cannot be reached, `Denied`
+    /// for the credentials, `Config` for an unknown virtual host and for a `frame_max` of the broker below 8,192 bytes.
     pub(crate) async fn open(endpoint: &Endpoint, config: &AmqpConfig, deadline: Deadline) -> Result<Self> {
         // The name lookup counts too: a resolver can hang as well as a host.
         let deadline = deadline.min(Deadline::after(config.connect_timeout));
@@ -103,8 +88,8 @@ impl Connection {
         opened.map_err(|error| endpoint.explain(error))
     }
 
-    /// Connects to the first of `addresses` that accepts. If the handshake fails there with a temporary error,
-    /// tries the others.
+    /// Connects to the first of `addresses` that accepts.
+    /// If the handshake fails there with a temporary error, tries the others.
     ///
     /// A permanent error ends the attempts: each address is taken for the same broker.
     async fn open_at(
@@ -136,7 +121,8 @@ impl Connection {
         }
     }
 
-    /// Performs the TLS and AMQP handshakes on a connected socket.
+    /// Performs the TLS and AMQP handshakes on a connected socket. The caller limits the time.
+    /// The error tells a peer that is no broker, a rejected certificate and a login that is too long apart.
     async fn over(stream: TcpStream, endpoint: &Endpoint, config: &AmqpConfig) -> Result<Self> {
         let socket = KillSwitch::of(&stream).map_err(|error| explain(&error))?;
         let (peer, notices) = (Peer::default(), Arc::<Notices>::default());
@@ -171,13 +157,11 @@ impl Connection {
     /// Opens a channel. If the broker's channel limit is known, probes it on a separate connection first,
     /// because the broker closes the connection that exceeds it.
     ///
-    /// # Errors
-    /// `Refused`, transient, at the channel limit; `Disconnected` also if the connection is abandoned because
-    /// it has no usable channel number left; `Config` if all numbers are in use; `Timeout` if the broker does
-    /// not answer.
+    /// Fails with `Refused`, transient, at the channel limit;
+    /// `Disconnected` also if the connection is abandoned because it has no usable channel number left;
+    /// `Config` if all numbers are in use; `Timeout` if the broker does not answer.
     ///
-    /// # Cancellation
-    /// The permit goes back, so the quota counts no channel.
+    /// Cancellation gives the permit back, so the quota counts no channel.
     pub(crate) async fn channel(&self, deadline: Deadline) -> Result<Channel> {
         let permit = self.permit(deadline).await?;
         match self.open_channel(deadline).await {
@@ -194,11 +178,8 @@ impl Connection {
         }
     }
 
-    /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little
-    /// longer.
-    ///
-    /// # Errors
-    /// The quota's, after 1.5 s.
+    /// Asks the quota for one more channel. Retries for a moment, because a closed channel is counted a little longer.
+    /// Fails with the quota's error after 1.5 s.
     async fn permit(&self, deadline: Deadline) -> Result<Permit> {
         let patience = Instant::now() + 3 * LINGER;
         loop {
@@ -214,9 +195,7 @@ impl Connection {
         }
     }
 
-    /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it
-    /// may close.
-    ///
+    /// How many more channels, up to [`AMPLE`], the broker accepts: tried on a separate connection, which it may close.
     /// 0 if no connection can be opened. It ends after the broker no longer counts the trial.
     async fn room(&self, deadline: Deadline) -> usize {
         let Ok(trial) = self.open_another(deadline).await else { return 0 };
@@ -234,7 +213,7 @@ impl Connection {
         room
     }
 
-    /// lapin picks the number. One that an earlier channel spoiled stays unusable, so the next one is tried.
+    /// lapin picks the number. One that an earlier channel made unusable stays so, and the next one is tried.
     async fn open_channel(&self, deadline: Deadline) -> Result<Channel> {
         const OPERATION: &str = "open channel";
         let opening = async {
@@ -268,11 +247,9 @@ impl Connection {
 
     /// Waits for the broker's answer to one request, for at most `request_timeout`.
     ///
-    /// # Errors
-    /// lapin's; `Timeout`, executed `No`; `Disconnected` if the connection ended. Each names the host.
+    /// Fails with lapin's error; `Timeout`, executed `No`; `Disconnected` if the connection ended. Each names the host.
     ///
-    /// # Cancellation
-    /// A request that was written stays written, and its answer is dropped.
+    /// After a cancellation, a request that was written stays written, and its answer is dropped.
     pub(crate) async fn ask<T>(
         &self,
         operation: &'static str,
@@ -288,11 +265,7 @@ impl Connection {
 
     /// Waits until `deadline` for `waiting`, which needs this broker.
     ///
-    /// # Errors
-    /// `Timeout`, which names the host.
-    ///
-    /// # Cancellation
-    /// That of `waiting`, which is dropped.
+    /// Fails with `Timeout`, which names the host. Cancellation drops `waiting`.
     pub(crate) async fn run_until<T>(
         &self,
         deadline: Deadline,
@@ -306,8 +279,7 @@ impl Connection {
     ///
     /// It has no deadline: it is for writes, whose end lapin reports or the end of the connection replaces.
     ///
-    /// # Errors
-    /// lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
+    /// Fails with lapin's error; `Disconnected` if the connection ended and lapin does not resolve the request.
     pub(crate) async fn hear<T>(
         &self,
         operation: &'static str,
@@ -345,13 +317,12 @@ impl Connection {
         }
     }
 
-    /// lapin's view, which may lag behind the socket.
+    /// lapin's view, which may lag behind the socket: a request may still find the connection closed.
     pub(crate) fn is_connected(&self) -> bool {
         self.lapin.status().connected()
     }
 
-    /// The largest frame that the broker accepts, in bytes.
-    /// Without a limit of the broker, `usize::MAX`.
+    /// The largest frame that the broker accepts, in bytes. Without a limit of the broker, `usize::MAX`.
     pub(crate) fn frame_max(&self) -> usize {
         match self.lapin.configuration().frame_max() {
             0 => usize::MAX,
@@ -364,7 +335,7 @@ impl Connection {
         self.notices.server_version()
     }
 
-    /// The reports of the frame reader of this connection.
+    /// The reports of the frame reader of this connection, to which lapin's thread adds.
     pub(crate) fn notices(&self) -> &Arc<Notices> {
         &self.notices
     }
@@ -375,8 +346,7 @@ impl Connection {
         Box::pin(self.lapin.events_listener())
     }
 
-    /// Shuts the socket without an AMQP close: every pending operation fails.
-    /// Final, and it may be called repeatedly.
+    /// Shuts the socket without an AMQP close: every pending operation fails. Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
         self.socket.shut();
     }
@@ -387,15 +357,13 @@ impl Connection {
         self.channels.keep();
     }
 
-    /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`]; shuts the socket either way.
+    /// Sends connection.close and waits for the answer, for at most [`CLOSE_TIMEOUT`];
+    /// shuts the socket either way. Waits first for the channels that are closing.
     ///
-    /// Waits first for the channels that are closing.
+    /// After a cancellation the socket stays open until the connection is dropped.
     ///
-    /// # Cancellation
-    /// The socket stays open until the connection is dropped.
-    ///
-    /// # Errors
-    /// `Timeout`, which names the host, if the answer does not come by a `deadline` that is earlier than that.
+    /// Fails with `Timeout`, which names the host, if the answer does not come
+    /// by a `deadline` that is earlier than that.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         self.channels.keep();
         let closing = async {
@@ -424,94 +392,24 @@ impl Connection {
     }
 }
 
-/// Whether `error` belongs to an earlier channel. lapin gives the reason for which the broker closed a channel to
-/// the next one of its number, and that number stays unusable. For the new channel itself the broker can only
-/// answer that it is open, or close the connection.
+/// Whether `error` belongs to an earlier channel. lapin gives the reason
+/// for which the broker closed a channel to the next one of its number, and that number stays unusable.
+/// For the new channel itself the broker can only answer that it is open, or close the connection.
 fn is_of_another(error: &lapin::Error) -> bool {
     error.is_amqp_soft_error() || matches!(error.kind(), Lapin::InvalidChannelState(..))
 }
 
-/// Opens a TCP connection. lapin would do it on its own thread, where it cannot be cancelled.
-async fn reach(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    tune(&stream)?;
-    Ok(stream)
-}
-
-/// `Timeout`, executed `No`.
+/// `Timeout`, executed `No`: nothing is published before a connection is open.
 fn unanswered(timeout: Error) -> Error {
     timeout.with_context("reason", "the broker did not answer in time").with_executed(Executed::No)
-}
-
-/// lapin calls the connector on its own thread and at most once; a second call fails, because there is no second
-/// stream.
-///
-/// # Errors
-/// lapin's. It has no deadline, so the caller limits it.
-async fn shake_hands(endpoint: &Endpoint, config: &AmqpConfig, wire: BrokerStream) -> lapin::Result<lapin::Connection> {
-    let once = Mutex::new(Some(wire));
-    let connect = async move |_uri: AMQPUri, _runtime| {
-        // Here, because lapin calls this on its own thread.
-        silence_io_thread();
-        let wire = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
-        Ok::<_, lapin::Error>(AsyncTcpStream::Plain(wire))
-    };
-    lapin::Connection::connector(endpoint.uri(config), runtime(), connect, properties()).await
-}
-
-/// Keeps the log of lapin's thread from every subscriber: at `trace` it has whole frames, with credentials and
-/// bodies. What an operator needs arrives as errors and events. lapin calls the connector on that thread, and has
-/// no other.
-fn silence_io_thread() {
-    if std::thread::current().name() == Some(IO_THREAD) {
-        // The thread ends with its connection, and runs nothing else.
-        std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
-    }
-}
-
-/// No delay for small frames; a keepalive probe after 10 s of silence, then every 5 s; on Linux the limit of 20 s for
-/// unacknowledged bytes.
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    // A request and its reply are small; waiting for more bytes would add up to 40 ms to each.
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(5)),
-    )?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
-    Ok(())
-}
-
-/// The properties that identify this connection in `rabbitmqctl list_connections`.
-/// `<program>:<pid>:<uuid>`, the form of the reference (oslo.messaging 18.3.1, `impl_rabbit.py`).
-fn properties() -> ConnectionProperties {
-    let program = program(&std::env::args_os().next().unwrap_or_default());
-    let name = format!("{program}:{}:{}", std::process::id(), Uuid::new_v4());
-    ConnectionProperties::default().with_connection_name(name.into())
-}
-
-/// The file name of the program that was started as `path`, which need not be UTF-8.
-fn program(path: &OsStr) -> String {
-    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_program_is_called_by_its_name_whatever_bytes_it_has() {
-        for (path, name) in [("/usr/bin/nova-api", "nova-api"), ("nova-api", "nova-api"), ("", "")] {
-            assert_eq!(program(path.as_ref()), name);
-        }
-        #[cfg(unix)]
-        assert_eq!(program(std::os::unix::ffi::OsStrExt::from_bytes(b"/bin/\xffapi")), "\u{fffd}api");
-    }
-
-    /// One address swallows packets, since its queue of connections is full, the next accepts and never answers, and the
-    /// last one is tried all the same.
+    /// One address swallows packets, since its queue of connections is full,
+    /// the next accepts and never answers, and the last one is tried all the same.
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn every_address_of_a_name_has_its_share_of_the_time() {

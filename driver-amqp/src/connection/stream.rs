@@ -21,28 +21,26 @@ use crate::connection::tls_records::TlsRecords;
 use crate::frames::{Framed, Notices};
 use crate::peer::{Greeting, Peer};
 
-/// From the inside out: TCP, with TLS or without; a check of the first bytes; the frame reader; the signal of its
-/// end; the delay of that end during a close.
+/// From the inside out: TCP, with TLS or without; a check of the first bytes;
+/// the frame reader; the signal of its end; the delay of that end during a close.
 pub(crate) type BrokerStream =
     Compat<DeferredEof<EofSignal<Framed<Greeting<Either<TcpStream, TlsRecords<TcpStream>>>>>>>;
 
-/// The runtime of lapin: tokio, with [`BrokerStream`] as its stream. lapin's own TLS would add a second
-/// cryptography library and one for key stores, and reports errors only as text.
+/// The runtime of lapin: tokio, with [`BrokerStream`] as its stream.
+/// lapin's own TLS would add a second cryptography library and one for key stores, and reports errors only as text.
 pub(crate) type LapinRuntime = RuntimeParts<Tokio, TokioReactor>;
 
-/// Tokio's timers and sockets.
-/// It exists only because lapin's runtime trait ties the stream type to the reactor.
+/// Tokio's timers and sockets. It exists only because lapin's runtime trait ties the stream type to the reactor.
 #[derive(Debug, Clone)]
 pub(crate) struct TokioReactor(Tokio);
 
-/// The current tokio runtime, for lapin.
-/// Panics outside of a tokio runtime. lapin's heartbeats and its tasks run on the runtime that is current here.
+/// The current tokio runtime, for lapin. Panics outside of a tokio runtime.
+/// lapin's heartbeats and its tasks run on the runtime that is current here.
 pub(crate) fn runtime() -> Runtime<LapinRuntime> {
     Runtime::new(RuntimeParts::new(Tokio::current(), TokioReactor(Tokio::current())))
 }
 
-/// What observes a stream while lapin reads it.
-/// Each part is shared with the connection that is made from the stream.
+/// What observes a stream while lapin reads it. Each part is shared with the connection that is made from the stream.
 #[derive(Debug, Default)]
 pub(crate) struct StreamObservers {
     /// Cancelled at the end of the stream.
@@ -75,7 +73,9 @@ pub(crate) fn secured(stream: TlsStream<TcpStream>, known: StreamObservers) -> B
 }
 
 impl Reactor for TokioReactor {
+    /// What lapin reads and writes: the whole stack, with TLS in it where TLS is used.
     type TcpStream = BrokerStream;
+    /// Tokio's own timer, on the runtime that was current when the connection was opened.
     type Sleep = <Tokio as Reactor>::Sleep;
 
     /// Never called: lapin uses it for streams of other runtimes.
@@ -91,13 +91,13 @@ impl Reactor for TokioReactor {
         self.0.sleep(duration)
     }
 
-    /// A timer of tokio, as `sleep`.
+    /// As `sleep`: a runtime that is blocked delays every tick.
     fn interval(&self, duration: Duration) -> impl Stream<Item = Instant> + Send + 'static {
         self.0.interval(duration)
     }
 
-    /// Without TLS and without observers. The driver connects by itself, so only an unusual use of lapin would get
-    /// here.
+    /// Without TLS and without observers. The driver connects by itself,
+    /// so only an unusual use of lapin would get here.
     #[allow(clippy::manual_async_fn, reason = "an async function would borrow what the trait wants to be static")]
     fn tcp_connect_addr(
         &self,

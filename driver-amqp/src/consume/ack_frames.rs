@@ -1,5 +1,5 @@
-//! Chooses the acknowledgement frames to write: one for the contiguous prefix, and one for each delivery beyond it.
-//! Pure.
+//! Chooses the acknowledgement frames to write:
+//! one for the contiguous prefix, and one for each delivery beyond it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,9 @@ pub(crate) struct AckFrame {
     pub(crate) multiple: bool,
 }
 
-/// The settled deliveries of one channel, from the first unsettled one on. However long that one stays unsettled,
-/// memory grows only with the acknowledgements that wait and the gaps between unsettled deliveries.
+/// The settled deliveries of one channel, from the first unsettled one on.
+/// However long that one stays unsettled, memory grows only with the acknowledgements
+/// that wait and the gaps between unsettled deliveries.
 #[derive(Debug)]
 pub(crate) struct AckFrames {
     /// Everything before it is settled.
@@ -35,14 +36,13 @@ impl Default for AckFrames {
 }
 
 impl AckFrames {
-    /// Adds `tag` to the acknowledgements that wait.
-    /// A tag must be given once. Nothing is written before the next flush.
+    /// Has the next flush acknowledge `tag`; nothing is written before it. A tag must be given once.
     pub(crate) fn acknowledge(&mut self, tag: Tag) {
         self.pending.insert(tag);
     }
 
-    /// Notes that a frame of its own has settled `tag`.
-    /// Joins the range with its neighbours. A requeued or rejected message is settled this way.
+    /// Notes that a frame of its own has settled `tag`. Joins the range with its neighbours.
+    /// A requeued or rejected message is settled this way.
     pub(crate) fn written(&mut self, tag: Tag) {
         let (mut first, mut last) = (tag, tag);
         if let Some((&start, &end)) = self.written.range(..tag).next_back()
@@ -56,13 +56,14 @@ impl AckFrames {
         self.written.insert(first, last);
     }
 
-    /// How many acknowledgements wait.
+    /// How many acknowledgements wait, that is, would be lost with the channel.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Takes the frames that write every waiting acknowledgement. A `multiple` frame always names a delivery
-    /// that is still unsettled for the broker, which closes the channel for any other.
+    /// Takes the frames that write every waiting acknowledgement.
+    /// A `multiple` frame always names a delivery that is still unsettled
+    /// for the broker, which closes the channel for any other.
     ///
     /// The frames are in the order in which they must be written: the prefix first, then the others by their tags.
     pub(crate) fn flush(&mut self) -> Vec<AckFrame> {
@@ -128,8 +129,8 @@ mod tests {
     }
 
     proptest! {
-        /// Played to a broker that is as strict as RabbitMQ: every frame names an unsettled delivery, settles nothing
-        /// that was not acknowledged, and in the end nothing is left.
+        /// Played to a broker that is as strict as RabbitMQ: every frame names an unsettled delivery,
+        /// settles nothing that was not acknowledged, and in the end nothing is left.
         #[test]
         fn every_delivery_is_settled_once_and_none_that_was_not_acknowledged(
             order in Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle(),

@@ -19,7 +19,7 @@ use crate::link::consuming::Seat;
 use crate::short_string::short_string;
 use crate::topology::name_lease::taken;
 
-/// A channel with its link. Clones share the channel.
+/// A channel with its link. Clones share the channel: a session, its settler and its recovery each hold one.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerChannel {
     /// Kept alive by the channel, so its sockets stay open as long as a consumer may settle.
@@ -28,7 +28,7 @@ pub(crate) struct ConsumerChannel {
     pub(crate) amqp: Channel,
     /// Its place on one of the consuming connections. After the channel, which closes first.
     seat: Arc<Seat>,
-    /// How many consumer tags this channel has used.
+    /// How many consumer tags this channel has used. Clones share the count, so no tag is used twice.
     tags: Arc<AtomicU32>,
 }
 
@@ -55,16 +55,16 @@ impl ConsumerChannel {
         &self.seat.connection
     }
 
-    /// Whether the channel, and its link, are still open.
+    /// According to lapin, which notes a loss a moment late.
+    /// The channel of a lost link does not count as open.
     pub(crate) fn is_connected(&self) -> bool {
         self.amqp.status().connected() && self.link.is_connected()
     }
 
     /// Starts a consumer of the queue of `reading`, under a tag that is new on this channel.
     ///
-    /// # Errors
-    /// The broker's error, which closes the channel; [`taken`] if the queue must have a single consumer and has
-    /// another.
+    /// Fails with the broker's error, which closes the channel;
+    /// with [`taken`] if the queue must have a single consumer and has another.
     pub(crate) async fn consume(&self, reading: &ConsumerPlan, deadline: Deadline) -> Result<Consumer> {
         let name = short_string("queue", &reading.plan.name)?;
         // A quorum queue ignores the exclusive flag. So its consumers are counted before and after the
@@ -102,11 +102,10 @@ impl ConsumerChannel {
     }
 
     /// The reference numbers its consumers from 1 (oslo.messaging `declare_consumer`), and so does this driver.
-    /// RabbitMQ 4.3 keeps the tag of a consumer that it cancelled for its timeout, and closes the connection of
-    /// a client that uses it again.
+    /// RabbitMQ 4.3 keeps the tag of a consumer that it cancelled for its timeout,
+    /// and closes the connection of a client that uses it again.
     ///
-    /// # Errors
-    /// None in practice: a number of 32 bits is far below 255 bytes.
+    /// Never fails in practice: a number of 32 bits is far below 255 bytes.
     fn next_tag(&self) -> Result<ShortString> {
         short_string("consumer_tag", &(self.tags.fetch_add(1, Ordering::Relaxed) + 1).to_string())
     }
@@ -115,8 +114,7 @@ impl ConsumerChannel {
     ///
     /// On this channel, so the answer comes after what was requested before.
     ///
-    /// # Errors
-    /// The broker's, which closes the channel.
+    /// Fails with the broker's error, which closes the channel.
     async fn readers(&self, queue: &ShortString, deadline: Deadline) -> Result<u32> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asking = self.amqp.queue_declare(queue.clone(), options, FieldTable::default());
@@ -125,8 +123,8 @@ impl ConsumerChannel {
     }
 }
 
-/// Whether `error` has the broker's words for a classic queue with an exclusive consumer, or with one that prevents
-/// ours.
+/// Whether `error` has the broker's words for a classic queue
+/// with an exclusive consumer, or with one that prevents ours.
 fn says_taken(error: &Error) -> bool {
     error.to_string().contains("in exclusive use")
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::consume::ack_frames::Tag;
 
-/// The deliveries by their tags. The broker numbers them 1, 2, 3 on each channel, so a gap is a delivery that has
-/// not been read from another consumer yet.
+/// The deliveries by their tags. The broker numbers them 1, 2, 3 on each channel,
+/// so a gap is a delivery that has not been read from another consumer yet.
 #[derive(Debug)]
 pub(crate) struct DeliveryOrder<T> {
     /// The tag of the next delivery to hand over.
@@ -24,7 +24,7 @@ impl<T> Default for DeliveryOrder<T> {
 }
 
 impl<T> DeliveryOrder<T> {
-    /// Adds a delivery.
+    /// Adds a delivery that was read from one of the consumers, in any order.
     /// The broker never uses a tag twice on one channel.
     pub(crate) fn push(&mut self, tag: Tag, delivery: T) {
         if tag != self.gap() {
@@ -42,8 +42,7 @@ impl<T> DeliveryOrder<T> {
         self.ready.len() + self.ahead.len()
     }
 
-    /// Takes up to `max` deliveries without a gap, with the tag of the last. `None` if the next one has not
-    /// arrived.
+    /// Takes up to `max` deliveries without a gap, with the tag of the last. `None` if the next one has not arrived.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, T)>)> {
         let tags = self.next..;
         let taken: Vec<_> = tags.zip(self.ready.drain(..max.min(self.ready.len()))).collect();

@@ -1,7 +1,8 @@
 //! Consuming: the channel of a subscription, its consumers, and acknowledgements.
 //!
-//! `subscription_opener` opens a `session` on a link. The session reads deliveries and restores their order, and its
-//! `settler` writes the decisions of receivers. A session ends with its channel; the opener outlives it.
+//! `subscription_opener` opens a `session` on a link.
+//! The session reads deliveries and restores their order, and its `settler` writes the decisions of receivers.
+//! A session ends with its channel; the opener outlives it.
 
 pub(crate) mod ack_frames;
 pub(crate) mod consumer_channel;

@@ -6,9 +6,9 @@ pub(crate) enum QueueRole {
     /// A reply queue: callers put its name into requests.
     /// Losing it loses the replies on their way, so another name cannot help.
     Inbox,
-    /// A private queue that is reached through an exchange, so no peer has its name.
-    /// A fanout queue. Under a new name it is bound to the same exchange, and peers notice nothing.
+    /// A private queue that is reached through an exchange, so no peer has its name. A fanout queue.
+    /// Under a new name it is bound to the same exchange, and peers notice nothing.
     Private,
-    /// A queue with consumers of other processes. Its name is fixed, so only a retry can help.
+    /// A queue that consumers of other processes may read. Its name is fixed, so only a retry can help.
     Shared,
 }

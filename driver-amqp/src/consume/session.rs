@@ -1,6 +1,7 @@
 //! One channel of a subscription with a consumer per queue: what a listener reads until the channel is lost.
 //!
-//! The listener owns it and polls it; no task of its own reads. lapin buffers deliveries up to the prefetch count.
+//! The listener owns it and polls it; no task of its own reads.
+//! lapin buffers deliveries up to the prefetch count.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,10 +30,10 @@ use crate::link::inner::Inner;
 use crate::short_string::short_string;
 use crate::topology::delivery_limit::delivery_limit;
 
-/// A delivery, and what is known about it.
+/// A delivery, and what the session knows of it that lapin does not tell.
 #[derive(Debug)]
 pub(crate) struct Received {
-    /// The queue that it was consumed from.
+    /// The queue that it was consumed from, which basic.deliver does not name.
     pub(crate) queue: Arc<str>,
     /// As lapin parsed it, with the body.
     pub(crate) delivery: Delivery,
@@ -44,8 +45,8 @@ pub(crate) struct Received {
     pub(crate) undecodable: Option<String>,
 }
 
-/// The open channel of a listener. Dropping it writes the recorded acknowledgements and closes the channel; the
-/// broker requeues everything else.
+/// The open channel of a listener. Dropping it writes the recorded acknowledgements
+/// and closes the channel; the broker requeues everything else.
 pub(crate) struct Session {
     /// Shared with the settler and the recovery. It closes when the last of them drops it.
     channel: ConsumerChannel,
@@ -56,7 +57,7 @@ pub(crate) struct Session {
     order: DeliveryOrder<Received>,
     /// Receivers have clones, which work after the session is gone and then fail.
     settler: Settler,
-    /// For dropped deliveries.
+    /// Counts dropped deliveries.
     counts: Arc<Counts>,
     /// The broker drops a message that failed more often than this. `None`: it never does.
     delivery_limit: Option<u64>,
@@ -67,7 +68,7 @@ pub(crate) struct Session {
     failed: Option<Error>,
 }
 
-/// One consumer and the queue that it reads.
+/// One queue of the session. It keeps its place while its consumer is lost.
 struct Reader {
     /// `None` from its end until it is restored.
     consumer: Option<Consumer>,
@@ -84,7 +85,7 @@ struct Reader {
 /// A new consumer of the session in use, for the queue of `index`.
 #[derive(Debug)]
 pub(crate) struct RestoredConsumer {
-    /// The position in the session that lost it.
+    /// The place of its queue in the session that lost it.
     pub(crate) index: usize,
     /// It may have received deliveries already. They wait in lapin until the listener takes it over.
     pub(crate) consumer: Consumer,
@@ -92,29 +93,25 @@ pub(crate) struct RestoredConsumer {
     pub(crate) queue: ConsumerPlan,
 }
 
-/// What [`Session::read`] found.
+/// What one [`Session::read`] found, after it read everything that was ready.
 pub(crate) enum SessionEvent {
     /// At least one delivery was read. It may still wait for an earlier one of another consumer.
     Progress,
-    /// The broker cancelled the consumer of this index: its queue was deleted or moved, or a message was held
-    /// too long.
+    /// The broker cancelled the consumer of this index: its queue was deleted or moved, or a message was held too long.
     Cancelled(usize),
     /// The session was stopped, and every consumer has ended.
     End,
 }
 
 impl Session {
-    /// Opens a channel and starts a consumer for each of `queues`, which must exist. `window` is the prefetch
-    /// count.
+    /// Opens a channel and starts a consumer for each of `queues`, which must exist. `window` is the prefetch count.
     ///
-    /// The prefetch count applies to each consumer, because basic.qos is sent with `global` off. RabbitMQ 4.3
-    /// turns a global count into this one.
+    /// The prefetch count applies to each consumer, because basic.qos is sent with `global` off.
+    /// RabbitMQ 4.3 turns a global count into this one.
     ///
-    /// # Cancellation
-    /// Dropping it drops the channel, which ends its consumers.
+    /// Cancellation drops the channel, which ends its consumers.
     ///
-    /// # Errors
-    /// The broker's.
+    /// Fails with the broker's error; `Timeout`. Consumers that had started end with the channel.
     pub(crate) async fn open(
         link: &Arc<Link>,
         inner: &Inner,
@@ -143,7 +140,7 @@ impl Session {
         })
     }
 
-    /// The channel, for the recovery of single consumers.
+    /// A clone of the channel, on which the recovery restores single consumers.
     pub(crate) fn channel(&self) -> ConsumerChannel {
         self.channel.clone()
     }
@@ -153,18 +150,17 @@ impl Session {
         self.delivery_limit
     }
 
-    /// Where the receivers of this session send their decisions.
+    /// Where the receivers of this session send their decisions, also after the session is gone.
     pub(crate) fn settler(&self) -> &Settler {
         &self.settler
     }
 
-    /// Replaces a cancelled consumer. Its queue may have a new name.
+    /// Puts a restored consumer in the place of the cancelled one. Its queue may have a new name.
     ///
-    /// The position of the queue stays. If a private queue was renamed, its new name is deleted at the close, not the
-    /// old one.
+    /// The position of the queue stays. If a private queue was renamed,
+    /// its new name is deleted at the close, not the old one.
     ///
-    /// # Errors
-    /// `TooLarge` for a name over 255 bytes.
+    /// Fails with `TooLarge` for a name over 255 bytes.
     pub(crate) fn put(&mut self, restored: RestoredConsumer) -> Result<()> {
         let RestoredConsumer { index, consumer, queue } = restored;
         let reader = &mut self.readers[index];
@@ -178,11 +174,10 @@ impl Session {
         Ok(())
     }
 
-    /// Reads what the consumers have; up to the first of them that was cancelled. Once `stopped`, a consumer that ends is
-    /// not reported, and the session ends with the last one.
+    /// Reads what the consumers have; up to the first of them that was cancelled.
+    /// Once `stopped`, a consumer that ends is not reported, and the session ends with the last one.
     ///
-    /// # Errors
-    /// The channel is lost, and with it every delivery that was not handed over.
+    /// Fails if the channel is lost, and with it every delivery that was not handed over.
     pub(crate) fn read(&mut self, stopped: bool, context: &mut Context<'_>) -> Poll<Result<SessionEvent>> {
         let (mut progress, mut failed) = (false, None);
         let host = &self.channel.link.host;
@@ -244,32 +239,28 @@ impl Session {
     }
 
     /// Takes up to `max` deliveries in the broker's order, with the tag of the last.
+    /// What is taken is the caller's to acknowledge: the session forgets it.
     /// `None` if the next delivery in order has not arrived, even if later ones have.
     pub(crate) fn take(&mut self, max: usize) -> Option<(Tag, Vec<(Tag, Received)>)> {
         self.order.take(max)
     }
 
-    /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is
-    /// written.
+    /// Writes an acknowledgement of `last` and, if `multiple`, of all before it. The future ends when it is written.
     ///
     /// Nothing is queued before the first poll.
     ///
-    /// # Errors
-    /// The channel or its connection is lost, so the broker redelivers the messages.
+    /// Fails if the channel or its connection is lost, so the broker redelivers the messages.
     pub(crate) fn acknowledge(&self, last: Tag, multiple: bool) -> BoxFuture<'static, Result<()>> {
         let channel = self.channel.clone();
         let options = BasicAckOptions { multiple };
         Box::pin(async move { channel.connection().hear("acknowledge", channel.amqp.basic_ack(last, options)).await })
     }
 
-    /// Cancels every consumer. If that fails, closes the channel, so that no further message arrives either
-    /// way.
+    /// Cancels every consumer. If that fails, closes the channel, so that no further message arrives either way.
     ///
-    /// # Errors
-    /// `Timeout`, `Disconnected`. Every later call returns the same error.
+    /// Fails with `Timeout` or `Disconnected`. Every later call returns the same error.
     ///
-    /// # Cancellation
-    /// A cancel that was sent stays sent; the next call repeats those that were not answered.
+    /// After a cancellation, a cancel that was sent stays sent; the next call repeats those that were not answered.
     pub(crate) async fn cancel(&mut self, deadline: Deadline) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -292,11 +283,9 @@ impl Session {
 
     /// Writes the recorded acknowledgements, deletes the private queues and closes the channel.
     ///
-    /// # Errors
-    /// `Timeout`, `Disconnected`.
+    /// Fails with `Timeout` or `Disconnected`, also if an earlier [`cancel`](Self::cancel) failed.
     ///
-    /// # Cancellation
-    /// What was not done is left to the drop, and private queues to their expiry.
+    /// A cancellation leaves what was not done to the drop, and private queues to their expiry.
     pub(crate) async fn release(&mut self, deadline: Deadline) -> Result<()> {
         let (done, closed) = oneshot::channel();
         // A settler that has ended has nothing left to write.
@@ -317,15 +306,15 @@ impl Session {
         connection.ask("close channel", deadline, closing).await
     }
 
-    /// Gives up a lost channel: the broker redelivers what was not handed over, and later settlements fail with
-    /// `Disconnected`.
+    /// Gives up a lost channel: the broker redelivers what was not handed over,
+    /// and later settlements fail with `Disconnected`.
     pub(crate) fn abandon(mut self, reason: &Error) {
         self.count_dropped(reason);
         self.settler.abandon();
     }
 
-    /// Gives up a channel because the transport closes: recorded decisions are still written, the broker
-    /// redelivers what was not handed over, and later settlements fail with `Closed`.
+    /// Gives up a channel because the transport closes: recorded decisions are still written,
+    /// the broker redelivers what was not handed over, and later settlements fail with `Closed`.
     pub(crate) fn leave(mut self, reason: &Error) {
         self.count_dropped(reason);
     }
@@ -340,6 +329,7 @@ impl Session {
 }
 
 /// Where `delivery` was published to: `last` if that is the same, which it then becomes.
+/// Nearly all deliveries of a queue therefore share one allocation.
 fn origin(last: &mut Option<Arc<Origin>>, delivery: &Delivery) -> Arc<Origin> {
     let (exchange, routing_key) = (delivery.exchange.as_str(), delivery.routing_key.as_str());
     if let Some(origin) = last
@@ -361,6 +351,7 @@ impl Drop for Session {
 }
 
 impl std::fmt::Debug for Session {
+    /// Names the link by its generation; deliveries are left out, because their bodies may be confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let queues: Vec<_> = self.readers.iter().map(|reader| &reader.queue).collect();
         f.debug_struct("Session")

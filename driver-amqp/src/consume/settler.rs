@@ -1,7 +1,7 @@
 //! The task that writes the decisions of receivers: acknowledgements in batches, requeues and rejects at once.
 //!
-//! There is one per session. AMQP does not answer basic.ack, basic.nack or basic.reject, so a decision counts as done
-//! when its frame is written.
+//! There is one per session. AMQP does not answer basic.ack,
+//! basic.nack or basic.reject, so a decision counts as done when its frame is written.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,12 +26,12 @@ use crate::settler_tasks::SettlerTasks;
 /// How long an acknowledgement may wait for others.
 /// Measured from the first one that waits, so a steady stream does not put it off.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
-/// How many acknowledgements are written without further wait, if the window is at least twice as large.
+/// How many acknowledgements are written without further wait.
 /// With a window of less than 64 it is half of the window.
 const BATCH: usize = 32;
 
-/// A decision of a receiver, or a request of the listener. There is at most one per delivered message, so the
-/// prefetch bounds the queue of commands.
+/// A decision of a receiver, or a request of the listener.
+/// There is at most one per delivered message, so the prefetch bounds the queue of commands.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Waits for others, to be written with them.
@@ -46,14 +46,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it settles a message.
-    /// A close is not counted if it is dropped.
+    /// A close settles nothing, so it does not count as a dropped settlement.
     fn settles(&self) -> bool {
         !matches!(self, Self::Close(_))
     }
 }
 
-/// Sends decisions to the settler task of one channel.
+/// Sends decisions to the settler task of one channel. It never waits.
+/// Each unsettled message has a clone, which may outlive the session.
 #[derive(Debug, Clone)]
 pub(crate) struct Settler {
     /// Unbounded, because a receiver may settle in a destructor, which cannot wait.
@@ -64,7 +64,7 @@ pub(crate) struct Settler {
     status: ChannelStatus,
     /// Tells whether the supervisor has given the connection up.
     link: Arc<Link>,
-    /// For settlements that come after the loss.
+    /// Counts settlements that come after the loss.
     counts: Arc<Counts>,
 }
 
@@ -90,8 +90,7 @@ impl Settler {
         Self { commands, lost, status, link, counts: Arc::clone(counts) }
     }
 
-    /// Marks the channel as lost: nothing more is written, and every later settlement fails with
-    /// `Disconnected`.
+    /// Marks the channel as lost: nothing more is written, and every later settlement fails with `Disconnected`.
     ///
     /// The task still ends by itself; what it held is counted as dropped.
     pub(crate) fn abandon(&self) {
@@ -100,16 +99,15 @@ impl Settler {
         let _ = self.commands.send(Command::Close(nobody_waits));
     }
 
-    /// Waits until the task takes no more commands.
+    /// Waits until the task takes no more commands. From then on a settlement fails.
     pub(crate) async fn ended(&self) {
         self.commands.closed().await;
     }
 
     /// Sends a decision to the task. It is written within [`LONGEST_WAIT`].
     ///
-    /// # Errors
-    /// `Closed` after the listener was closed; `Disconnected` if the channel is lost, so that the broker
-    /// redelivers the message.
+    /// Fails with `Closed` after the listener was closed;
+    /// with `Disconnected` if the channel is lost, so that the broker redelivers the message.
     pub(crate) fn send(&self, operation: &'static str, command: Command) -> Result<()> {
         let lost = match self.commands.send(command) {
             // The command is queued, but the task cannot write it, and counts it as dropped.
@@ -134,18 +132,17 @@ struct SettlerTask {
     channel: ConsumerChannel,
     /// Decisions in the order in which receivers made them.
     received: mpsc::UnboundedReceiver<Command>,
-    /// Cancelled when the transport closes.
-    /// The task then writes what waits, and ends.
+    /// Cancelled when the transport closes. The task then writes what waits, and ends.
     finishing: CancellationToken,
+    /// Counts the frames that are written, and the decisions that are not.
     counts: Arc<Counts>,
     /// Shared with the handles, which turn it into `Disconnected`.
     lost: Arc<AtomicBool>,
-    /// The acknowledgements that wait, and what is settled.
+    /// The acknowledgements that wait for a write, and the tags that are settled.
     acknowledgements: AckFrames,
-    /// So many waiting acknowledgements are written at once.
+    /// So many waiting acknowledgements are written without waiting for more: half of the window, at most 32.
     batch: usize,
-    /// How many decisions are in a write that has not ended.
-    /// They count as dropped if that write fails.
+    /// How many decisions are in a write that has not ended. They count as dropped if that write fails.
     unwritten: usize,
 }
 
@@ -166,8 +163,8 @@ impl SettlerTask {
         count(&self.counts.settlements_dropped, dropped);
     }
 
-    /// # Errors
-    /// The channel or its connection is lost.
+    /// Writes what receivers decide until a close command, the drop of the last sender, or the close of the transport.
+    /// Fails if the channel or its connection is lost.
     async fn write(&mut self) -> Result<()> {
         // Set by the first acknowledgement that waits, and kept until a flush.
         let mut due: Option<Instant> = None;
@@ -192,8 +189,7 @@ impl SettlerTask {
 
     /// An acknowledgement only waits; a requeue and a reject are written before the next command is read.
     ///
-    /// # Errors
-    /// The channel or its connection is lost.
+    /// Fails if the channel or its connection is lost; `unwritten` then counts what was not written.
     async fn obey(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Acknowledge(tag) => {
@@ -222,10 +218,9 @@ impl SettlerTask {
         }
     }
 
-    /// Writes what was decided before the end. Later decisions are refused.
+    /// Writes what was decided before the end, in the order of the decisions. Later decisions are refused.
     ///
-    /// # Errors
-    /// The channel or its connection is lost. What was not written is counted as dropped.
+    /// Fails if the channel or its connection is lost. What was not written is counted as dropped.
     async fn close(&mut self) -> Result<()> {
         self.received.close();
         while let Ok(command) = self.received.try_recv() {
@@ -250,15 +245,14 @@ impl SettlerTask {
 
     /// Waits until the frames are written, or cannot be written any more.
     ///
-    /// # Errors
-    /// lapin's; `Disconnected` if the connection ended and lapin does not answer.
+    /// Fails with lapin's error; with `Disconnected` if the connection ended and lapin does not answer.
     async fn hear<T>(&self, operation: &'static str, written: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         self.channel.connection().hear(operation, written).await
     }
 }
 
-/// How many acknowledgements are written without waiting for more: at most half of the window, or the broker would
-/// have nothing left to deliver while they wait.
+/// How many acknowledgements are written without waiting for more:
+/// at most half of the window, or the broker would have nothing left to deliver while they wait.
 fn batch(window: u16) -> usize {
     (usize::from(window) / 2).clamp(1, BATCH)
 }

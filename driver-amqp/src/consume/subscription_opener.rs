@@ -1,7 +1,7 @@
 //! Declares the queues of a subscription and starts to consume them: at first, and after every loss.
 //!
-//! Order: every exchange, queue and binding first, and only then the consumers, on another channel. A refused
-//! declaration closes its channel, and must not end consumers.
+//! Order: every exchange, queue and binding first, and only then the consumers, on another channel.
+//! A refused declaration closes its channel, and must not end consumers.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::topology::stream::{self, StreamPosition, is_stream};
 pub(crate) struct SubscriptionOpener {
     /// Shared with the listener and its recovery.
     pub(crate) inner: Arc<Inner>,
-    /// What the core asked for. It never changes.
+    /// What the core asked for. It never changes, so every link gets the same queues.
     pub(crate) subscription: Subscription,
     /// How far its stream was read, if it reads one.
     pub(crate) position: Arc<StreamPosition>,
@@ -34,10 +34,9 @@ pub(crate) struct SubscriptionOpener {
 }
 
 impl SubscriptionOpener {
-    /// Chooses the names, and sends nothing to the broker.
+    /// Chooses the names of the private queues, and sends nothing to the broker.
     ///
-    /// # Errors
-    /// `Config` if stable names are configured and none is free.
+    /// Fails with `Config` if stable names are configured and none is free.
     pub(crate) fn new(inner: Arc<Inner>, subscription: Subscription) -> Result<Self> {
         let position = StreamPosition::new(&stream::named(subscription.queues(""), &inner.config), &inner.config);
         let position = Arc::new(position);
@@ -46,7 +45,7 @@ impl SubscriptionOpener {
         Ok(opener)
     }
 
-    /// In a fixed order, so an index means the same queue in every session.
+    /// The queues under their present names, in a fixed order: an index means the same queue in every session.
     pub(crate) fn queues(&self) -> Vec<QueuePlan> {
         stream::named(self.subscription.queues(&self.unique), &self.inner.config)
     }
@@ -70,10 +69,9 @@ impl SubscriptionOpener {
         }
     }
 
-    /// Gives the private queues new names.
+    /// Gives the private queues new names, under which the next declaration makes them.
     ///
-    /// # Errors
-    /// `Config` if stable names are configured and no other is free.
+    /// Fails with `Config` if stable names are configured and no other is free.
     pub(crate) fn rename(&mut self) -> Result<()> {
         let config = &self.inner.config;
         let lease = if config.stable_queue_names { NameLease::take(config, &self.subscription)? } else { None };
@@ -99,11 +97,9 @@ impl SubscriptionOpener {
 
     /// Declares and binds every queue, and then consumes all of them, on a new channel.
     ///
-    /// # Errors
-    /// [`Declarer`]'s; `Timeout`.
+    /// Fails with the broker's error, which names the queue or exchange; `Timeout` at the deadline.
     ///
-    /// # Cancellation
-    /// Leaves no consumer behind.
+    /// Cancellation leaves no consumer behind. Declared queues stay.
     pub(crate) async fn open(&self, link: &Arc<Link>, deadline: Deadline) -> Result<Session> {
         let config = &self.inner.config;
         let reading = |queue| ConsumerPlan::of(queue, config, &self.position);
@@ -126,8 +122,7 @@ impl SubscriptionOpener {
 
     /// Declares and binds the queue of `index` again; returns how to consume it.
     ///
-    /// # Errors
-    /// [`Declarer`]'s; `Timeout`.
+    /// Fails with the broker's error, which names the queue or exchange; `Timeout` at the deadline.
     pub(crate) async fn declare(&self, link: &Link, index: usize, deadline: Deadline) -> Result<ConsumerPlan> {
         let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
@@ -141,11 +136,10 @@ impl SubscriptionOpener {
         Ok(queue)
     }
 
-    /// Declares and binds what is missing of the queue of `index`; returns how many consumers it has. `None`
-    /// for a stream, whose count means nothing.
+    /// Declares and binds what is missing of the queue of `index`; returns how many consumers it has.
+    /// `None` for a stream, whose count means nothing.
     ///
-    /// # Errors
-    /// [`Declarer`]'s; `Timeout`.
+    /// Fails with the broker's error, which names the queue or exchange; `Timeout` at the deadline.
     pub(crate) async fn renew(&self, link: &Link, index: usize, deadline: Deadline) -> Result<Option<u64>> {
         let config = &self.inner.config;
         let plan = self.queues().swap_remove(index);
@@ -163,11 +157,10 @@ impl SubscriptionOpener {
         Ok((!is_stream(&plan, config)).then_some(consumers))
     }
 
-    /// Declares `queue`. A queue that is read by its name is declared exactly as its publishers do, because the
-    /// first declaration decides its arguments.
+    /// Declares `queue`. A queue that is read by its name is declared exactly as its publishers do,
+    /// because the first declaration decides its arguments.
     ///
-    /// # Errors
-    /// The declaration's.
+    /// Fails with the broker's error, which names the queue or exchange.
     async fn make(&self, declarer: &mut Declarer<'_>, queue: &QueuePlan) -> Result<()> {
         match self.subscription.source {
             Source::Queue { .. } => declarer.durable_queue(&queue.name).await,

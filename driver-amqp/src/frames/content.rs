@@ -1,18 +1,18 @@
 //! Tracks which message content is expected on each channel.
 //!
-//! A content belongs to the last method of its channel that announces one (AMQP 0-9-1, section 4.2.6), so one entry per
-//! channel is enough.
+//! A content belongs to the last method of its channel that announces one (AMQP 0-9-1,
+//! section 4.2.6), so one entry per channel is enough.
 
 /// What the next content header or body of a channel belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// A delivery; its content header comes next.
-    /// The tag identifies the message in a report.
+    /// A delivery, whose content header comes next. The tag identifies the message in a report.
     Delivery { tag: u64 },
-    /// A returned message; its content header comes next.
-    /// The reply code and text of basic.return, for the report.
+    /// A returned message, whose content header comes next.
+    /// Code and text are those of basic.return, for the report.
     Return { code: u16, text: String },
     /// A returned message; so many bytes of its body are still to come.
+    /// Until then no other frame but body frames may come on its channel.
     ReturnBody { left: u64 },
 }
 
@@ -36,7 +36,7 @@ impl Contents {
         }
     }
 
-    /// `None` if nothing was expected.
+    /// Ends what was expected on `channel`; `None` if that was nothing.
     pub(super) fn remove(&mut self, channel: u16) -> Option<Content> {
         let index = self.find(channel).ok()?;
         Some(self.0.remove(index).1)

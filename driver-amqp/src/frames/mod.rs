@@ -1,7 +1,8 @@
 //! Reads the broker's frames before lapin does, and repairs or removes what lapin cannot parse.
 //!
-//! lapin parses each frame as a whole and closes the connection over the first that it cannot parse; deep nesting
-//! overflows its stack. So one message of a peer could end a process, and end it again after each restart.
+//! lapin parses each frame as a whole and closes the connection over the first
+//! that it cannot parse; deep nesting overflows its stack.
+//! So one message of a peer could end a process, and end it again after each restart.
 //! [`FrameReader`] works on the bytes from the socket, before lapin sees them:
 //!
 //! * Body frames pass by their 7-byte head, unread.
@@ -14,8 +15,8 @@
 //! * A returned message is taken out whole and reported by its id.
 //! * What cannot be repaired is a [`Violation`]: it ends the connection with a reason.
 //!
-//! The reader is pure: bytes in, bytes and [`Report`]s out. [`Framed`] puts it on a socket, and [`Notices`] carries
-//! the reports to the publishers and listeners.
+//! The reader is pure: bytes in, bytes and [`Report`]s out.
+//! [`Framed`] puts it on a socket, and [`Notices`] carries the reports to the publishers and listeners.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod check;
@@ -34,9 +35,10 @@ pub(crate) use report::Returned;
 pub(crate) use stream::Framed;
 pub(crate) use version::ServerVersion;
 
-/// The largest frame that the driver requests, in bytes. lapin allocates 64 times as much per connection.
+/// The largest frame that the driver requests, in bytes.
+/// lapin allocates 64 times as much per connection.
 pub(crate) const FRAME_MAX: u32 = 131_072;
-/// The smallest frame limit of a broker that lapin supports, in bytes.
+/// The smallest frame limit of a broker that lapin supports, in bytes. A lower one ends the connection with `Config`.
 const FRAME_MAX_LEAST: u32 = 8_192;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The reports of one connection's frame reader, for publishers and listeners.
 //!
-//! lapin has no way to carry them, so they are kept beside it, by channel. A channel number that is opened again drops
-//! the reports of its predecessor.
+//! lapin has no way to carry them, so they are kept beside it, by channel.
+//! A channel number that is opened again drops the reports of its predecessor.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ use super::version::ServerVersion;
 /// More of them would be a memory leak that the peer controls, so the connection ends.
 const MOST: usize = 65_536;
 
-/// The frame reader adds a report before lapin sees the next frame. So a user that has seen a later frame finds
-/// every earlier report here.
+/// The frame reader adds a report before lapin sees the next frame.
+/// So a user that has seen a later frame finds every earlier report here.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     /// Set before login, and never again.
@@ -28,8 +28,8 @@ pub(crate) struct Notices {
     waiting: Mutex<Waiting>,
     /// The numbers of both, so that the lock is not needed while there are none.
     ///
-    /// Written under the lock. A reader that was woken by a later frame sees the number, because lapin's queues order
-    /// both.
+    /// Written under the lock. A reader that was woken
+    /// by a later frame sees the number, because lapin's queues order both.
     undecodable: AtomicUsize,
     /// All channels together, so a channel without a return may take the lock in vain.
     returned: AtomicUsize,
@@ -45,7 +45,7 @@ pub(super) struct Waiting {
 }
 
 impl Notices {
-    /// The version that the broker sent before login.
+    /// The version that the broker sent before login; `None` before that, and if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.server.get().copied()
     }
@@ -74,18 +74,17 @@ impl Notices {
         returned
     }
 
-    /// All reports, for comparison in tests.
+    /// Everything that waits, without removing it: tests compare two readers by it.
     #[cfg(any(test, fuzzing))]
     pub(super) fn snapshot(&self) -> (Option<ServerVersion>, Waiting) {
         (self.server_version(), self.lock().clone())
     }
 
-    /// Adds a report.
+    /// Files a report under its channel. A channel that was opened drops the reports of its predecessor.
     ///
     /// The version is recorded once, and a second one ignored.
     ///
-    /// # Errors
-    /// [`Violation::TooManyReports`].
+    /// Fails with [`Violation::TooManyReports`] if more than 65,536 reports wait.
     pub(super) fn note(&self, report: Report) -> Result<(), Violation> {
         if let Report::Server(version) = report {
             // Only the first connection.start counts.
@@ -115,8 +114,7 @@ impl Notices {
         if total > MOST { Err(Violation::TooManyReports(MOST)) } else { Ok(()) }
     }
 
-    /// Adds the repairs to the metric.
-    /// The metric sums up all connections of the process.
+    /// Adds the repairs to the metric, which sums up all connections of the process, and logs them at `debug`.
     pub(super) fn note_repairs(repairs: Repairs) {
         tracing::debug!(?repairs, "the frame reader repaired frames that lapin cannot parse");
         for (repair, count) in [

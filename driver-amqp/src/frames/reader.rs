@@ -1,7 +1,8 @@
 //! The frame reader: keeps track of the stream, and decides about each frame.
 //!
-//! The decisions are pure: no I/O and no clock. The result does not depend on how the stream is split into calls of
-//! `work`. Channels are followed separately, because a broker may interleave the frames of several messages.
+//! The decisions are pure: no I/O and no clock.
+//! The result does not depend on how the stream is split into calls of `work`.
+//! Channels are followed separately, because a broker may interleave the frames of several messages.
 
 use std::ops::Range;
 
@@ -21,11 +22,10 @@ use super::{FRAME_MAX, FRAME_MAX_LEAST};
 /// It starts with the limit that the driver requests, and lowers it when connection.tune arrives.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
-    /// The agreed frame limit, in bytes.
-    /// It counts the whole frame, with head and end byte.
+    /// The agreed frame limit, in bytes. It counts the whole frame, with head and end byte.
     limit: usize,
-    /// The rest of a frame that passes unread.
-    /// A body or a heartbeat; the reader is inside of that frame until the end byte.
+    /// The rest of a frame that passes unread. A body or a heartbeat;
+    /// the reader is inside of that frame until the end byte.
     passing: Option<Passing>,
     /// For each channel, the content whose next frame is still to come. It pairs a content header with its method.
     contents: Contents,
@@ -33,8 +33,7 @@ pub(crate) struct FrameReader {
     reports: Vec<Report>,
     /// Counts since the last [`repairs`](FrameReader::repairs), for the metric.
     repairs: Repairs,
-    /// Set once and never cleared: the position in the stream is unknown after it.
-    /// It is the error of every later read.
+    /// Set once and never cleared: the position in the stream is unknown after it. It is the error of every later read.
     violation: Option<Violation>,
 }
 
@@ -45,23 +44,22 @@ struct Passing {
     kind: Kind,
     /// The bytes that are still to come, with the end byte.
     left: usize,
-    /// Whether the frame is removed from the stream.
+    /// Whether the frame is removed from the stream, as a part of a returned message.
     swallow: bool,
 }
 
-/// The result of one [`FrameReader::work`].
+/// What became of the bytes of one [`FrameReader::work`]. What is neither output nor torn was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Work {
     /// How many bytes, from the first, are for lapin.
     pub(crate) output: usize,
-    /// How many bytes, up to the last, are the beginning of a frame: they must be passed again with those that
-    /// follow.
+    /// How many bytes, up to the last, are the beginning of a frame: they must be passed again with those that follow.
     pub(crate) torn: usize,
-    /// Whether bytes were removed from the stream.
+    /// Whether bytes were removed from the stream. If nothing else came out, a heartbeat stands in for them.
     pub(crate) swallowed: bool,
 }
 
-/// What to do with a parsed frame.
+/// What to do with a method or a content header, which was judged as a whole.
 enum FrameAction {
     /// Pass so many of its bytes to lapin.
     Pass(usize),
@@ -86,8 +84,8 @@ impl Default for FrameReader {
 impl FrameReader {
     /// Processes `bytes`: the torn end of the last call, and what has been read since. Works in place.
     ///
-    /// The bytes for lapin move to the front of `bytes`, and the torn end stays at the back. After a violation the rest
-    /// of `bytes` is neither output nor torn, so it is lost with the connection.
+    /// The bytes for lapin move to the front of `bytes`, and the torn end stays at the back.
+    /// After a violation the rest of `bytes` is neither output nor torn, so it is lost with the connection.
     pub(crate) fn work(&mut self, bytes: &mut [u8]) -> Work {
         let (mut from, mut work) = (0, Work::default());
         while from < bytes.len() && self.violation.is_none() {
@@ -123,8 +121,8 @@ impl FrameReader {
 
     /// Takes the reports. They belong to the bytes that came out so far.
     ///
-    /// The caller must publish them before lapin reads these bytes: a user that sees a confirm relies on finding the
-    /// return that the broker sent before it.
+    /// The caller must publish them before lapin reads these bytes:
+    /// a user that sees a confirm relies on finding the return that the broker sent before it.
     pub(crate) fn reports(&mut self) -> std::vec::Drain<'_, Report> {
         self.reports.drain(..)
     }
@@ -136,8 +134,8 @@ impl FrameReader {
 
     /// Passes or removes the available bytes of a frame; returns how many.
     ///
-    /// The end byte is checked when it arrives. Until then the payload is passed on, so memory does not grow with the
-    /// frame.
+    /// The end byte is checked when it arrives. Until then the payload
+    /// is passed on, so memory does not grow with the frame.
     fn pass(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> usize {
         let Some(passing) = &mut self.passing else { return 0 };
         // The end byte is part of what is left, so it is passed on like the payload.
@@ -162,11 +160,10 @@ impl FrameReader {
 
     /// Reads the frame at `from`; returns how many bytes it took, 0 if it is incomplete.
     ///
-    /// A method or a content header must be complete, because it is repaired as a whole. Of a body only the head must
-    /// be.
+    /// A method or a content header must be complete,
+    /// because it is repaired as a whole. Of a body only the head must be.
     ///
-    /// # Errors
-    /// The head is invalid or over the limit, the end byte is wrong, or the payload cannot be passed on.
+    /// Fails if the head is invalid or over the limit, the end byte is wrong, or the payload cannot be passed on.
     fn frame(&mut self, bytes: &mut [u8], from: usize, work: &mut Work) -> Result<usize, Violation> {
         let Some(head) = Head::read(&bytes[from..], self.limit)? else { return Ok(0) };
         match head.kind {
@@ -204,13 +201,12 @@ impl FrameReader {
         }
     }
 
-    /// Repairs a method, and decides about it.
+    /// Repairs a method, and notes what its channel may send next. All of them pass but basic.return.
     ///
-    /// A method must not come between the parts of a returned message of the same channel: AMQP 0-9-1 sends a content
-    /// without interruption on its channel.
+    /// A method must not come between the parts of a returned message of the same channel:
+    /// AMQP 0-9-1 sends a content without interruption on its channel.
     ///
-    /// # Errors
-    /// The method is unknown, cannot be decoded, or came instead of the rest of a returned message.
+    /// Fails if the method is unknown, cannot be decoded, or came instead of the rest of a returned message.
     fn method(&mut self, channel: u16, payload: &mut [u8]) -> Result<FrameAction, Violation> {
         let ids = method::ids(payload)?;
         let mut strings = [const { 0..0 }; 4];
@@ -248,8 +244,7 @@ impl FrameReader {
     ///
     /// A limit over the requested one has no effect.
     ///
-    /// # Errors
-    /// The limit is below 8,192 bytes, with which lapin does not work.
+    /// Fails if the limit is below 8,192 bytes, with which lapin does not work.
     fn tune(&mut self, frame_max: u32) -> Result<(), Violation> {
         match frame_max {
             0 => Ok(()),
@@ -261,13 +256,14 @@ impl FrameReader {
         }
     }
 
-    /// Repairs a content header, and decides about it.
+    /// Repairs a content header, trims it to the frame limit, or empties it.
     ///
-    /// The header always passes, at worst without properties: swallowing one would leave lapin with a body that belongs
-    /// to nothing. A shorter payload gets a new length in its head and a new end byte.
+    /// The header always passes, at worst without properties:
+    /// swallowing one would leave lapin with a body that belongs to nothing.
+    /// A shorter payload gets a new length in its head and a new end byte.
     ///
-    /// # Errors
-    /// The payload is shorter than its fixed part, or the header came instead of the body of a returned message.
+    /// Fails if the payload is shorter than its fixed part,
+    /// or the header came instead of the body of a returned message.
     fn header(&mut self, channel: u16, frame: &mut [u8]) -> Result<FrameAction, Violation> {
         let payload_end = frame.len() - 1;
         let payload = &mut frame[HEAD..payload_end];
@@ -305,10 +301,11 @@ impl FrameReader {
         Ok(FrameAction::Pass(length + OVERHEAD))
     }
 
-    /// Handles the content header of a returned message.
+    /// Reports a returned message, whose content header has arrived, and removes the header.
     ///
-    /// The report is complete with the header, so the body is only counted and removed. A message whose properties
-    /// cannot be decoded is reported with an empty id; no publish has one, so the publisher ignores it with a warning.
+    /// The report is complete with the header, so the body is only counted and removed.
+    /// A message whose properties cannot be decoded is reported with an empty id;
+    /// no publish has one, so the publisher ignores it with a warning.
     fn returned(&mut self, channel: u16, payload: &mut [u8], body_size: u64) -> Result<FrameAction, Violation> {
         let message_id = match Header::repair(payload, &mut self.repairs) {
             Ok(Header { message_id: Some(id), .. }) => String::from_utf8_lossy(&payload[id]).into_owned(),
@@ -328,8 +325,7 @@ impl FrameReader {
     ///
     /// Subtracts its payload from what is left of that message. At 0 the channel is free for other content.
     ///
-    /// # Errors
-    /// A body came before the content header, or is longer than the header announced.
+    /// Fails if a body came before the content header, or is longer than the header announced.
     fn is_of_return(&mut self, head: Head) -> Result<bool, Violation> {
         let unexpected = Violation::Unexpected { channel: head.channel, kind: head.kind.name() };
         match self.contents.get_mut(head.channel) {
@@ -346,10 +342,10 @@ impl FrameReader {
     }
 }
 
-/// Appends `range` to the bytes for lapin.
+/// Moves `range` behind the bytes that are already for lapin.
 ///
-/// Bytes that were removed before leave a gap, so the range moves towards the front. It never overlaps what comes
-/// later.
+/// Bytes that were removed before leave a gap, so the range
+/// moves towards the front. It never overlaps what comes later.
 fn output(bytes: &mut [u8], range: Range<usize>, work: &mut Work) {
     let length = range.len();
     if range.start != work.output {

@@ -5,7 +5,7 @@ use super::version::ServerVersion;
 /// Something that publishers or listeners need to know, in the order of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// The broker sent its version, in connection.start.
+    /// The broker sent its version, in connection.start. Only the first counts.
     Server(ServerVersion),
     /// The properties of a message could not be decoded, and were removed.
     Undecodable { channel: u16, delivery_tag: u64, reason: String },

@@ -23,8 +23,8 @@ const STEP: usize = 64 * 1024;
 
 /// A stream with a [`FrameReader`] in its reading half. Writes pass unchanged.
 ///
-/// A read works in the buffer of the caller. It returns no bytes only at the end of the stream, and is pending only
-/// if nothing can be returned.
+/// A read works in the buffer of the caller. It returns no bytes only at the end of the stream,
+/// and is pending only if nothing can be returned.
 ///
 /// lapin polls it on its own thread. The reports go to other threads through `Notices`.
 #[derive(Debug)]
@@ -48,19 +48,19 @@ impl<S> Framed<S> {
         Self { stream, reader: FrameReader::default(), notices, torn: Vec::new(), output: Default::default() }
     }
 
-    /// For tests, which look how much was read.
+    /// The stream under test, of which the checks ask how much was read.
     #[cfg(any(test, fuzzing))]
     pub(super) fn inner(&self) -> &S {
         &self.stream
     }
 
+    /// The same, to set how much the stream gives next.
     #[cfg(any(test, fuzzing))]
     pub(super) fn inner_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Returns waiting bytes; false if there are none.
-    /// May return a part; the rest stays for the next read.
+    /// Returns waiting bytes; false if there are none. May return a part; the rest stays for the next read.
     fn give_out(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let (bytes, gone) = &mut self.output;
         let waiting = &bytes[*gone..];
@@ -73,8 +73,8 @@ impl<S> Framed<S> {
         true
     }
 
-    /// Keeps `bytes` for the next read.
-    /// Replaces what was kept, so everything kept before must have been returned.
+    /// Keeps `bytes`, which are ready for lapin, for the next read.
+    /// They replace what was kept, so everything kept before must have been returned.
     fn put_back(&mut self, bytes: &[u8]) {
         let (waiting, gone) = &mut self.output;
         waiting.clear();
@@ -102,8 +102,8 @@ impl<S> Framed<S> {
 impl<S: AsyncRead + Unpin> Framed<S> {
     /// Reads behind the torn frame and processes both; `None` at the end of the stream.
     ///
-    /// The caller's buffer must have room for the torn frame and at least one byte. If nothing was read, the buffer is
-    /// left as it was.
+    /// The caller's buffer must have room for the torn frame and at least one byte.
+    /// If nothing was read, the buffer is left as it was.
     fn read_in_place(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<Option<Work>>> {
         let start = into.filled().len();
         into.put_slice(&self.torn);
@@ -122,8 +122,7 @@ impl<S: AsyncRead + Unpin> Framed<S> {
         Poll::Ready(Ok(Some(work)))
     }
 
-    /// Reads at most what the torn frame lacks, and processes it once it is complete; `None` at the end of the
-    /// stream.
+    /// Reads at most what the torn frame lacks, and processes it once it is complete; `None` at the end of the stream.
     ///
     /// Never reads behind the frame, so that what follows can be processed in place.
     fn read_aside(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Work>>> {
@@ -148,8 +147,8 @@ impl<S: AsyncRead + Unpin> Framed<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
-    /// A violation is an error of kind `InvalidData` with the `Violation` inside, by which `errors` recognises it.
-    /// Every later read returns it again.
+    /// A violation is an error of kind `InvalidData` with the `Violation` inside,
+    /// by which `errors` recognises it. Every later read returns it again.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let room = into.remaining();

@@ -1,16 +1,16 @@
 //! The version that a broker sends before login.
 //!
-//! RabbitMQ puts it into the server properties of connection.start, under `version`. It decides only what cannot be
-//! asked for: the default of the delivery limit, and a warning.
+//! RabbitMQ puts it into the server properties of connection.start, under `version`.
+//! It decides only what cannot be asked for: the default of the delivery limit, and a warning.
 
 use std::fmt;
 
 use super::parse::fields::{plain_length, u32_at};
 
-/// The version of a broker. Ordered by its numbers.
-/// A pre-release counts as its release.
+/// The version of a broker, ordered by its numbers. A pre-release counts as its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerVersion {
+    /// The driver's decisions depend on it: 4 brought the default delivery limit, and -1 for none.
     pub(crate) major: u16,
     /// RabbitMQ changes behaviour in minor releases too; the driver decides by the major number only.
     pub(crate) minor: u16,
@@ -21,8 +21,8 @@ pub(crate) struct ServerVersion {
 impl ServerVersion {
     /// Parses the numbers at the start of `text`: `3.10.8`, `4.3.0-rc.1`, `4.0`.
     ///
-    /// White space around it is ignored, and so is whatever follows the digits of a part. `None` without a major and a
-    /// minor number of 16 bits each.
+    /// White space around it is ignored, and so is whatever follows the digits of a part.
+    /// `None` without a major and a minor number of 16 bits each.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim().splitn(3, '.').map(|part| {
             let digits = part.find(|c: char| !c.is_ascii_digit()).map_or(part, |end| &part[..end]);
@@ -34,8 +34,8 @@ impl ServerVersion {
 
     /// The version in `table`: the server properties, checked, with their length in front.
     ///
-    /// `None` if there is no text under `version`. The table was repaired before, so its lengths can be trusted; they
-    /// are checked all the same.
+    /// `None` if there is no text under `version`. The table was repaired before,
+    /// so its lengths can be trusted; they are checked all the same.
     pub(super) fn of_properties(table: &[u8]) -> Option<Self> {
         let mut rest = table.get(4..)?;
         while let Some((&length, after)) = rest.split_first() {
@@ -56,6 +56,7 @@ impl ServerVersion {
 }
 
 impl fmt::Display for ServerVersion {
+    /// The numbers alone, also of a pre-release.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }

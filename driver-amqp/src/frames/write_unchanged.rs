@@ -1,12 +1,12 @@
 //! The writing half of a stream that only observes or changes what is read.
 //!
-//! Each wrapper passes on the two vectored methods as well. They have defaults, so a wrapper without them would compile
-//! and cost a copy of each write.
+//! Each wrapper passes on the two vectored methods as well.
+//! They have defaults, so a wrapper without them would compile and cost a copy of each write.
 
 /// Implements `AsyncWrite` for a wrapper with a field `stream`, by passing every call on.
 ///
-/// `$wrapper` must be a struct with one type parameter, the stream. It must be `Unpin`, because the field is projected
-/// without unsafe code.
+/// `$wrapper` must be a struct with one type parameter, the stream.
+/// It must be `Unpin`, because the field is projected without unsafe code.
 macro_rules! write_unchanged {
     ($wrapper:ident) => {
         impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for $wrapper<S> {

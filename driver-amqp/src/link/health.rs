@@ -8,10 +8,11 @@ use oslo_messaging::{Health, State};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-/// The health of a transport: the state of its link, unless a listener cannot resubscribe, which makes a working
-/// link `Lost`.
+/// The health of a transport: the state of its link,
+/// unless a listener cannot resubscribe, which makes a working link `Lost`.
 ///
 /// The supervisor sets the state of the link; the recoveries set the parts. Both may do so at the same time.
+/// The gauge counts an open transport in exactly one state.
 #[derive(Debug)]
 pub(crate) struct HealthReporter {
     /// What subscribers see. Only `publish` and `warn_of_drift` change it.
@@ -20,7 +21,7 @@ pub(crate) struct HealthReporter {
     parts: Mutex<Parts>,
 }
 
-/// The two sources of the state; neither overwrites the other.
+/// The two sources of the state: the supervisor and the recoveries. Neither overwrites the other's part.
 #[derive(Debug)]
 struct Parts {
     /// The state of the link alone, without regard to listeners.
@@ -43,8 +44,8 @@ impl HealthReporter {
         self.health.subscribe()
     }
 
-    /// Sets the state of the link. `Closed` is final.
-    /// Only the link can close the transport. Unhealthy listeners do not change a state other than `Ready`.
+    /// Sets the state of the link. `Closed` is final. Only the link can close the transport.
+    /// Unhealthy listeners do not change a state other than `Ready`.
     pub(crate) fn set_link_state(&self, state: State) {
         let mut parts = self.parts();
         // A late event of the supervisor must not reopen it.
@@ -71,8 +72,8 @@ impl HealthReporter {
         self.publish(&parts);
     }
 
-    /// Adds an object that differs from its declaration to the health, and logs it once.
-    /// The text is the broker's. It is never removed, because the object stays as it is until an operator deletes it.
+    /// Adds an object that differs from its declaration to the health, and logs it once. The text is the broker's.
+    /// It is never removed, because the object stays as it is until an operator deletes it.
     pub(crate) fn warn_of_drift(&self, text: String) {
         self.health.send_if_modified(|health| {
             let new = !health.drift.contains(&text);
@@ -89,8 +90,8 @@ impl HealthReporter {
 
     /// The caller holds the lock, so an earlier state cannot overwrite a later one.
     ///
-    /// Wakes subscribers only if the state or the list changed. The gauge moves with the state, so its sum is the
-    /// number of open transports.
+    /// Wakes subscribers only if the state or the list changed.
+    /// The gauge moves with the state, so its sum is the number of open transports.
     fn publish(&self, parts: &Parts) {
         let state = parts.state();
         let unhealthy = || parts.unhealthy.iter().map(|(_, part)| part);
@@ -130,7 +131,8 @@ fn gauge_of(state: &State) -> Gauge {
 }
 
 impl Parts {
-    /// A listener that cannot resubscribe makes a working link `Lost`. Any other state of the link says more than that.
+    /// A listener that cannot resubscribe makes a working link `Lost`.
+    /// Any other state of the link says more than that.
     fn state(&self) -> State {
         match (&self.link, self.unhealthy.first()) {
             (State::Ready, Some((_, part))) => State::Lost { reason: part.reason.clone() },

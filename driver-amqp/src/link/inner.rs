@@ -14,10 +14,10 @@ use crate::link::resubscribe_barrier::ResubscribeBarrier;
 use crate::queue_checks::QueueChecks;
 use crate::settler_tasks::SettlerTasks;
 
-/// The state of one transport.
+/// The state of one transport. Its owners are the transport, its listeners, and its tasks except the settlers.
 ///
-/// The task of a settler must not hold this: `settlers` aborts these tasks when the last owner of this is gone, so a task
-/// that is an owner would never end.
+/// The task of a settler must not hold this: `settlers` aborts these tasks
+/// when the last owner of this is gone, so a task that is an owner would never end.
 #[derive(Debug)]
 pub(crate) struct Inner {
     /// The settings, after the query of the URL was applied. They never change.
@@ -30,19 +30,18 @@ pub(crate) struct Inner {
     pub(crate) counts: Arc<Counts>,
     /// Delays publishers after a reconnect until listeners have resubscribed.
     pub(crate) barrier: Arc<ResubscribeBarrier>,
-    /// Which listeners must check their queues.
+    /// Requests checks of the listeners' queues.
     pub(crate) queue_checks: Arc<QueueChecks>,
     /// The limit of channels, for all connections of the transport together.
     pub(crate) quota: Arc<ChannelQuota>,
     /// The tasks that write acknowledgements, for all listeners.
     pub(crate) settlers: SettlerTasks,
-    /// Cancelled when the transport closes.
+    /// Cancelled when the transport closes, after `current` has become `Closed`.
     pub(crate) closing: CancellationToken,
 }
 
 impl Inner {
-    /// The state of a transport whose first link is open.
-    /// Starts no task: the transport does.
+    /// The state of a transport whose first link is open. Starts no task: the transport does.
     pub(crate) fn new(config: AmqpConfig, link: &Arc<Link>, quota: Arc<ChannelQuota>) -> Self {
         let health = Arc::new(HealthReporter::ready());
         Self {

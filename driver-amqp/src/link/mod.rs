@@ -1,7 +1,7 @@
 //! Two connections to one broker, and more when listeners need more channels; they are abandoned together.
 //!
-//! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection. On
-//! one connection it would stop acknowledgements and heartbeats too.
+//! An alarm of RabbitMQ blocks the socket that publishes, and lapin writes nothing at all on a blocked connection.
+//! On one connection it would stop acknowledgements and heartbeats too.
 
 pub(crate) mod consuming;
 pub(crate) mod current;
@@ -29,13 +29,13 @@ use crate::frames::ServerVersion;
 use crate::link::consuming::{ConnectionEvents, ConsumingConnections};
 use crate::link::state_machine::Generation;
 
-/// Grace period after a reconnect, while the broker recovers its queues, drops its old connections, and other
-/// consumers resubscribe.
+/// Grace period after a reconnect, while the broker recovers its queues,
+/// drops its old connections, and other consumers resubscribe.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// One connection for publishing and at least one for everything else, so that a resource alarm blocks publishes alone. When
-/// one is lost, the others are abandoned too: a server that receives and cannot reply is worse than one that is seen
-/// to be disconnected.
+/// One connection for publishing and at least one for everything else, so that a resource alarm blocks publishes alone.
+/// When one is lost, the others are abandoned too:
+/// a server that receives and cannot reply is worse than one that is seen to be disconnected.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Tells this link from those before and after it.
@@ -50,7 +50,7 @@ pub(crate) struct Link {
     pub(crate) transient: TransientQueues,
     /// Shared with the next link to this host.
     facts: Arc<BrokerFacts>,
-    /// When it was opened, for the grace period.
+    /// When both connections were open. The grace period counts from here.
     since: Instant,
     /// The events of the consuming connections, until the supervisor takes them.
     consuming_events: Mutex<Option<UnboundedReceiver<ConnectionEvents>>>,
@@ -59,22 +59,21 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// How long [`open`](Self::open) may take with a broker that answers slowly: three handshakes, each within
-    /// `connect_timeout`, and one request.
+    /// How long [`open`](Self::open) may take with a broker that answers slowly:
+    /// three handshakes, each within `connect_timeout`, and one request.
     pub(crate) fn patience(config: &AmqpConfig) -> Duration {
         config.connect_timeout.saturating_mul(3).saturating_add(config.request_timeout)
     }
 
-    /// Opens the two connections that a link begins with. Asks the broker whether it allows transient queues, if the configuration
-    /// declares any and the answer is not known yet.
+    /// Opens the two connections that a link begins with. Asks the broker whether it allows transient queues,
+    /// if the configuration declares any and the answer is not known yet.
     ///
     /// The three steps are sequential, so a broker that refuses the first connection costs one attempt.
+    /// A broker that denies the probe closes its connection, and costs one more.
     ///
-    /// # Errors
-    /// As [`Connection::open`].
+    /// Fails as [`Connection::open`] does, or with the error of the probe for transient queues.
     ///
-    /// # Cancellation
-    /// Leaves no connection behind.
+    /// Cancellation leaves no connection behind.
     pub(crate) async fn open(
         endpoint: &Endpoint,
         config: &AmqpConfig,
@@ -124,17 +123,17 @@ impl Link {
         })
     }
 
-    /// Records a failed declaration: if `error` says that transient queues are denied, the next link to this
-    /// broker declares none.
+    /// Records a failed declaration: if `error` says that transient queues are denied,
+    /// the next link to this broker declares none.
     ///
-    /// Any other error changes nothing.
+    /// Any other error changes nothing. This link stays as it is: the broker has closed its consuming connection.
     pub(crate) fn refused(&self, error: &Error) {
         if transient_queues::is_denial(error) {
             self.facts.learn(&self.host, TransientQueues::Denied);
         }
     }
 
-    /// Whether it is new and follows a lost one.
+    /// Whether it is younger than 10 s and follows a lost link.
     /// Always false for the first link, because nothing was lost before it.
     pub(crate) fn is_fresh(&self) -> bool {
         self.generation > 1 && self.since.elapsed() < GRACE
@@ -145,7 +144,7 @@ impl Link {
         self.consuming_events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The version of the broker; `None` if it sent none.
+    /// As the broker sent it on the first consuming connection; `None` if it sent none.
     pub(crate) fn server_version(&self) -> Option<ServerVersion> {
         self.consuming.first().server_version()
     }
@@ -160,9 +159,9 @@ impl Link {
         self.given_up.load(Ordering::Acquire)
     }
 
-    /// Shuts every socket without an AMQP close: every pending operation fails.
+    /// Shuts every socket without an AMQP close: every pending operation fails. Final, and it may be called repeatedly.
     pub(crate) fn abandon(&self) {
-        // In this order, see the field.
+        // The flag first, so that no user takes a success on a shut socket for one that counts.
         self.given_up.store(true, Ordering::Release);
         self.publishing.abandon();
         self.consuming.abandon();
@@ -174,15 +173,13 @@ impl Link {
         self.consuming.keep_channels();
     }
 
-    /// Closes every connection in order.
+    /// Closes every connection with an AMQP close, and then their sockets.
     ///
     /// All at the same time, so a silent broker costs one timeout.
     ///
-    /// # Cancellation
-    /// The sockets stay open until the link is dropped.
+    /// After a cancellation the sockets stay open until the link is dropped.
     ///
-    /// # Errors
-    /// `Timeout` if the broker did not answer in time; every socket is shut anyway.
+    /// Fails with `Timeout` if the broker did not answer in time; every socket is shut anyway.
     pub(crate) async fn close(&self, deadline: Deadline) -> Result<()> {
         let (publishing, consuming) = tokio::join!(self.publishing.close(deadline), self.consuming.close(deadline));
         publishing.and(consuming)

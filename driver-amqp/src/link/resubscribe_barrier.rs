@@ -10,8 +10,9 @@ use tokio::sync::watch;
 use crate::link::health::HealthReporter;
 use crate::link::state_machine::Generation;
 
-/// The listeners of a transport, each with the last link on which it has tried to resubscribe. Without it, a client
-/// that reconnects first would publish to queues that the listeners of its own process have not bound yet.
+/// The listeners of a transport, each with the last link on which it has tried to resubscribe.
+/// Without it, a client that reconnects first would publish to queues
+/// that the listeners of its own process have not bound yet.
 ///
 /// It opens after one attempt of each listener, so one that cannot resubscribe delays publishers only once per link.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct ResubscribeBarrier {
     next: AtomicU64,
     /// A watch, so waiting needs no lock.
     tried: watch::Sender<HashMap<u64, Generation>>,
-    /// Where members report themselves as unhealthy.
+    /// Lists the members that report themselves as unhealthy.
     health: Arc<HealthReporter>,
 }
 
@@ -29,18 +30,20 @@ pub(crate) struct ResubscribeBarrier {
 pub(crate) struct BarrierMember {
     /// A member keeps the barrier alive, not the other way round.
     barrier: Arc<ResubscribeBarrier>,
+    /// Its place in the order of subscribing, and its key in the health.
     id: u64,
     /// The name of the listener in the health.
     part: String,
 }
 
 impl ResubscribeBarrier {
-    /// Without members it is open.
+    /// Without members it is open for every generation.
     pub(crate) fn new(health: Arc<HealthReporter>) -> Self {
         Self { next: AtomicU64::new(0), tried: watch::Sender::default(), health }
     }
 
     /// Adds a listener that is subscribed on the link of `generation`; `part` names it in the health.
+    /// It counts as having tried that link, so the barrier stays open.
     pub(crate) fn register(self: &Arc<Self>, part: String, generation: Generation) -> BarrierMember {
         let entry = BarrierMember { barrier: Arc::clone(self), id: self.next.fetch_add(1, Ordering::Relaxed), part };
         entry.mark_tried(generation);
@@ -51,8 +54,7 @@ impl ResubscribeBarrier {
     ///
     /// A listener that registers meanwhile counts too, with the link on which it subscribed.
     ///
-    /// # Cancellation
-    /// Loses nothing.
+    /// Cancellation loses nothing: what was tried stays noted.
     pub(crate) async fn wait_for_all(&self, generation: Generation) {
         let mut watch = self.tried.subscribe();
         // It fails only if the sender is dropped, which `self` owns.
@@ -62,30 +64,30 @@ impl ResubscribeBarrier {
 
 impl BarrierMember {
     /// Waits until every listener that was registered before this one has tried the link of `generation`.
-    /// Used only while the channel limit is tight.
+    /// Listeners that leave meanwhile are not waited for. Used only while the channel limit is tight.
     pub(crate) async fn wait_for_earlier(&self, generation: Generation) {
         let mut watch = self.barrier.tried.subscribe();
         let earlier = |tried: &HashMap<u64, Generation>| {
             tried.iter().filter(|(id, _)| **id < self.id).all(|(_, tried)| *tried >= generation)
         };
-        // As above.
+        // It fails only if the sender is dropped, which the barrier owns.
         let _ = watch.wait_for(earlier).await;
     }
 
-    /// Notes that this listener has tried the link of `generation`, successfully or not.
+    /// Notes one attempt of this listener on the link of `generation`, successful or not. It may open the barrier.
     pub(crate) fn mark_tried(&self, generation: Generation) {
         self.barrier.tried.send_modify(|tried| {
             tried.insert(self.id, generation);
         });
     }
 
-    /// Reports a listener that cannot resubscribe; the transport becomes unhealthy.
-    /// A repeated report replaces the reason.
+    /// Reports a listener that cannot resubscribe; the transport
+    /// becomes unhealthy. A repeated report replaces the reason.
     pub(crate) fn set_unhealthy(&self, reason: String) {
         self.barrier.health.set_part(self.id, Some(UnhealthyPart::new(&self.part, reason)));
     }
 
-    /// Reports that the listener is subscribed again.
+    /// Takes the listener out of the unhealthy parts of the transport.
     pub(crate) fn clear_unhealthy(&self) {
         self.barrier.health.set_part(self.id, None);
     }

@@ -1,8 +1,7 @@
-//! The task that keeps a transport connected: it performs the phase of the [`StateMachine`], and feeds it with
-//! events.
+//! The task that keeps a transport connected: it performs the phase of the [`StateMachine`], and feeds it with events.
 //!
-//! Except for the final `Closed` it is the only writer of the current link. Decisions are in the state machine; this
-//! file performs them and reports what it observed.
+//! Except for the final `Closed` it is the only writer of the current link.
+//! Decisions are in the state machine; this file performs them and reports what it observed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +22,13 @@ use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::{Event, Generation, Phase, StateMachine};
 
-/// How often the state of a silent link is checked. lapin does not report every end of a connection.
+/// How often the state of a silent link is checked.
+/// lapin does not report every end of a connection.
 /// So a loss that lapin does not report is noticed within a second, and not only at the next heartbeat.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Connects, watches the link, and reconnects, until the transport closes.
-/// The transport starts it and aborts it. When its task ends for whatever reason, the link becomes `Closed`.
+/// Connects, watches the link, and reconnects, until the transport closes. The transport starts it and aborts it.
+/// When its task ends for whatever reason, the link becomes `Closed`.
 pub(crate) struct Supervisor {
     /// For the configuration, the current link, the barrier and the health.
     inner: Arc<Inner>,
@@ -40,7 +40,7 @@ pub(crate) struct Supervisor {
     watcher: Option<LinkWatcher>,
 }
 
-/// Receives lapin's events of one link.
+/// Receives lapin's events of both connections of one link.
 /// It exists from a successful connect to the loss of that link.
 struct LinkWatcher {
     /// Keeps the link open while it is watched.
@@ -66,7 +66,7 @@ impl Supervisor {
         Self { inner, hosts, machine, watcher: Some(LinkWatcher::of(link)) }
     }
 
-    /// Runs until the transport is closed.
+    /// Runs until the transport is closed, and then ends by itself.
     /// A change is announced only if it changes the phase, so users are not woken for late events.
     pub(crate) async fn run(mut self) {
         let closing = self.inner.closing.clone();
@@ -85,7 +85,8 @@ impl Supervisor {
         }
     }
 
-    /// Performs the current phase until the next event. May be dropped at any await: the phase starts again.
+    /// Performs the current phase until the next event.
+    /// May be dropped at any await: the phase starts again.
     /// In `Resubscribing` it waits at most `request_timeout` for the listeners.
     async fn run_phase(&mut self) -> Event {
         match self.machine.phase().clone() {
@@ -109,8 +110,8 @@ impl Supervisor {
         }
     }
 
-    /// One attempt to connect, to the next host.
-    /// Bounded by `Link::patience`. An error that is not transient leads to long waits, and is never final.
+    /// One attempt to connect, to the next host in turn, for at most `Link::patience`.
+    /// An error that is not transient leads to long waits, and is never final.
     async fn connect(&mut self, generation: Generation) -> Event {
         let config = &self.inner.config;
         let deadline = Deadline::after(Link::patience(config));
@@ -133,8 +134,9 @@ impl Supervisor {
 
     /// Publishes the new phase: first to the users of the link, then to the health.
     ///
-    /// Users see the new state before a subscriber of the health does, so a caller that reacts to the health finds a
-    /// link. The sockets of a lost link are shut before that.
+    /// Users see the new state before a subscriber of the health does,
+    /// so a caller that reacts to the health finds a link.
+    /// The sockets of a lost link are shut before that.
     fn announce(&mut self) {
         let Inner { current, health, counts, .. } = &*self.inner;
         let link = || Arc::clone(&self.watcher.as_ref().expect("a phase with a link comes after connecting").link);
@@ -174,6 +176,7 @@ impl Supervisor {
 
 /// Also when the runtime aborts the task: the transport cannot work any more, and everything that waits must fail.
 impl Drop for Supervisor {
+    /// Callers that wait for a link fail with `Closed` at once, instead of at their deadlines.
     fn drop(&mut self) {
         self.inner.current.set(LinkState::Closed);
         self.inner.health.set_link_state(State::Closed);
@@ -194,8 +197,7 @@ impl LinkWatcher {
 
     /// Waits for the next event of the link. A lost connection is reported once lapin has noted it.
     ///
-    /// # Cancellation
-    /// Loses no event, and at most the text of an error that preceded a loss.
+    /// Cancellation loses no event, and at most the text of an error that preceded a loss.
     async fn next(&mut self) -> Event {
         let generation = self.link.generation;
         let mut reason = "the connection is closed".to_owned();
@@ -242,9 +244,9 @@ async fn next_opened(opened: &mut Option<UnboundedReceiver<ConnectionEvents>>) -
     }
 }
 
-/// Waits for the next event of the link of this generation.
-///
-/// Without a watcher the link counts as lost, so that the supervisor connects again instead of waiting for ever.
+/// Waits as [`LinkWatcher::next`] does, if there is a watcher.
+/// Without one the link of this generation counts as lost,
+/// so that the supervisor connects again instead of waiting for ever.
 async fn watch(watcher: Option<&mut LinkWatcher>, generation: Generation) -> Event {
     match watcher {
         Some(watcher) => watcher.next().await,

@@ -1,6 +1,6 @@
-//! Finds out whether a broker allows queues that are neither durable nor exclusive. It must be asked, because its
-//! version does not tell: RabbitMQ 4.3 denies them, Debian's package of it does not, and an operator may decide
-//! either way.
+//! Finds out whether a broker allows queues that are neither durable nor exclusive.
+//! It must be asked, because its version does not tell:
+//! RabbitMQ 4.3 denies them, Debian's package of it does not, and an operator may decide either way.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use crate::short_string::short_string;
 /// A connection that is lost between the two requests leaves the queue behind.
 const EXPIRES: Duration = Duration::from_secs(60);
 
-/// The prefix of reply queues, here and in the reference: a user whose permissions are limited to names may usually
-/// declare it.
+/// The prefix of reply queues, here and in the reference:
+/// a user whose permissions are limited to names may usually declare it.
 const PREFIX: &str = "reply_";
 
 /// RabbitMQ's name of the feature (`rabbit_amqqueue`), in the text of the 541 with which it closes the connection.
@@ -27,13 +27,11 @@ const FEATURE: &str = "transient_nonexcl_queues";
 
 /// Declares a transient queue and deletes it. If the broker denies it, it closes `connection`.
 ///
-/// # Errors
-/// The broker's error, but not where it refuses this queue for another reason, such as a queue limit or a missing
-/// permission: the next declaration may name an existing queue, or one that is allowed. The answer is `Unknown`
-/// then.
+/// Fails with the broker's error, but not where it refuses this queue for another reason,
+/// such as a queue limit or a missing permission.
+/// The answer is `Unknown` then: the next declaration may name an existing queue, or one that is allowed.
 ///
-/// # Cancellation
-/// The queue may stay for a minute.
+/// After a cancellation the queue may stay for a minute.
 pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<TransientQueues> {
     let channel = connection.channel(deadline).await?;
     let name = short_string("queue", &format!("{PREFIX}{}", Uuid::new_v4().simple()))?;
@@ -53,8 +51,8 @@ pub(crate) async fn ask(connection: &Connection, deadline: Deadline) -> Result<T
     }
 }
 
-/// # Errors
-/// `error` itself, if another attempt may get an answer.
+/// What the error of the probe says about transient queues.
+/// Fails with `error` itself, if another attempt may get an answer.
 fn judge(error: Error) -> Result<TransientQueues> {
     match error.kind() {
         _ if is_denial(&error) => Ok(TransientQueues::Denied),

@@ -1,4 +1,4 @@
-//! Checks the first bytes of a connection.
+//! Checks whether the first bytes of a connection are those of a broker, before lapin reads them.
 
 use std::io;
 use std::pin::Pin;
@@ -10,25 +10,27 @@ use super::Peer;
 use super::identity::{ENOUGH, Identity, identify};
 use crate::frames::write_unchanged::write_unchanged;
 
-/// Passes everything through, unless the first bytes are not those of a broker: then the stream ends with an error,
-/// and [`Peer`] has the reason. lapin would only report that they cannot be parsed.
+/// Passes everything through, unless the first bytes are not those of a broker:
+/// then the stream ends with an error, and [`Peer`] has the reason.
+/// lapin would only report that they cannot be parsed.
 ///
 /// It works only until the first bytes are known; from then on a read passes through without a check.
 #[derive(Debug)]
 pub(crate) struct Greeting<S> {
+    /// TCP, or TLS that is decrypted already: the first bytes are those of the protocol inside.
     stream: S,
-    /// Learns what the peer is, for the error of the connect.
+    /// Gets the reason for a refusal, which becomes the error of the connect.
     peer: Peer,
     /// Goes from `Unknown` to `Known` once.
     phase: Phase,
 }
 
-/// How much is known about the peer.
+/// Whether the peer is known. Until then nothing is passed on.
 #[derive(Debug)]
 enum Phase {
     /// These bytes have arrived, and nothing was passed on.
     Unknown(Vec<u8>),
-    /// The peer is known; nothing is checked any more.
+    /// The first byte was that of a broker; nothing is checked any more.
     Known,
 }
 
@@ -40,11 +42,10 @@ impl<S> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> Greeting<S> {
-    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever
-    /// delayed.
+    /// Reads until the peer is known. The first byte identifies a broker, so nothing that it sends is ever delayed.
     ///
-    /// Bytes of an unknown peer are kept and not passed on, except that a broker's first byte decides at once. A stream
-    /// that ends before any byte ends normally.
+    /// Bytes of an unknown peer are kept and not passed on, except that a broker's first byte decides at once.
+    /// A stream that ends before any byte ends normally.
     fn poll_known(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         while let Phase::Unknown(seen) = &mut self.phase {
@@ -76,6 +77,7 @@ impl<S: AsyncRead + Unpin> Greeting<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeting<S> {
+    /// Until the peer is known, a read returns nothing. Afterwards it costs one comparison.
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if matches!(self.phase, Phase::Unknown(_)) {
             return self.poll_known(context, into);

@@ -7,7 +7,7 @@ use oslo_messaging::ErrorKind;
 /// The first byte of a broker: connection.start is a method frame.
 /// No other protocol that is found at such ports begins with it.
 const METHOD: u8 = 1;
-/// The first byte of a TLS alert.
+/// The first byte of a TLS alert, with which a TLS port answers plain bytes.
 const ALERT: u8 = 0x15;
 /// The length of `AMQP`, a protocol id and a version.
 const PROTOCOL_HEADER: usize = 8;
@@ -15,35 +15,34 @@ const PROTOCOL_HEADER: usize = 8;
 /// A longer line, from a web server or a shell, is cut off in the error.
 pub(super) const ENOUGH: usize = 96;
 
-/// What the first bytes say about the peer.
+/// What the first bytes say about the peer: a broker, something else, or too little.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     /// A broker with AMQP 0-9-1, according to its first byte.
     Broker,
+    /// Not a broker for this driver; the connection ends with what the peer is.
     ForeignPeer(ForeignPeer),
-    /// More bytes are needed.
-    /// The caller must read on, and ask again with all bytes so far.
+    /// More bytes are needed. The caller must read on, and ask again with all bytes so far.
     Incomplete,
 }
 
-/// A peer that does not speak AMQP 0-9-1.
+/// What a peer is that does not speak AMQP 0-9-1, for the reason of the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ForeignPeer {
     /// A load balancer or web server, with its status line.
     /// Typical for a load balancer without a living backend.
     Http(String),
-    /// Another version of AMQP.
+    /// Another version of AMQP, as the peer's protocol header has it.
     OtherAmqp(String),
-    /// A port that expects TLS.
-    /// It answered our plain protocol header with an alert.
+    /// A port that expects TLS. It answered our plain protocol header with an alert.
     Tls,
     /// Anything else, with its first bytes.
     Unknown(String),
 }
 
 impl ForeignPeer {
-    /// The kind of the error. A load balancer without backends may soon have a broker again, so that is
-    /// retried; a TLS port is a configuration error.
+    /// The kind of the error. A load balancer without backends may soon have a broker again,
+    /// so that is retried; a TLS port is a configuration error.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Http(_) | Self::OtherAmqp(_) | Self::Unknown(_) => ErrorKind::Disconnected,
@@ -53,6 +52,7 @@ impl ForeignPeer {
 }
 
 impl fmt::Display for ForeignPeer {
+    /// The reason of the connect's error, with the correction where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(line) => write!(f, "the peer answered HTTP: {line}"),

@@ -1,9 +1,10 @@
-//! Decides what happens to the unconfirmed publishes of a channel that has ended: the broker closed it, or its connection
-//! was lost ([`CloseReason::Other`]). Pure.
+//! Decides what happens to the unconfirmed publishes of a channel that has ended:
+//! the broker closed it, or its connection was lost ([`CloseReason::Other`]). Pure.
 //!
-//! A broker handles the messages of a channel in order. The one that it objects to closes the channel, and it
-//! discards those behind it unread; those before it were handled, although their confirms may never come. lapin
-//! reports which ones were not even written. The cause is read from the text of the close.
+//! A broker handles the messages of a channel in order.
+//! The one that it objects to closes the channel, and it discards those behind it unread;
+//! those before it were handled, although their confirms may never come.
+//! lapin reports which ones were not even written. The cause is read from the text of the close.
 
 use oslo_messaging::Executed;
 use oslo_messaging::driver::{Exchange, ExchangeKind};
@@ -22,9 +23,9 @@ pub(crate) struct UnconfirmedPublish<'a> {
 /// How far a publish got before its channel closed. It decides whether the publish is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendState {
-    /// The broker cannot have the whole message.
+    /// The broker cannot have the whole message, so a resend cannot deliver it twice.
     NotSent,
-    /// The broker may have it.
+    /// The broker may have it: it was written, and its confirm never came.
     Written,
     /// lapin did not report its outcome in time.
     NoAnswer,
@@ -39,14 +40,14 @@ pub(crate) enum CloseReason<'a> {
     MissingExchange(&'a str),
     /// The user may not write to an exchange. The text begins with its name.
     ForbiddenExchange(&'a str),
-    /// Another reason, or none that can be recognised.
+    /// A reason that names no publish, or a text that is not recognised.
     Other,
 }
 
-/// What to do with one publish of a closed channel.
+/// What to do with one publish of a closed channel. Only `Resend` keeps its caller waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// It did not arrive: send it again.
+    /// It did not arrive: send it again, at most 3 times unless the connection was lost.
     Resend,
     /// Fail it with the reason of the close.
     Refused(Executed),
@@ -55,7 +56,7 @@ pub(crate) enum Disposition {
 }
 
 impl<'a> CloseReason<'a> {
-    /// Reads the code and text of the broker's channel.close.
+    /// Reads the code and the text of the broker's channel.close. A text that names no publish is `Other`.
     pub(crate) fn read(code: u16, text: &'a str) -> Self {
         let size = || text.split_once("message size ")?.1.split(' ').next()?.parse().ok();
         match (code, size(), text.split_once("exchange '")) {
@@ -66,7 +67,7 @@ impl<'a> CloseReason<'a> {
         }
     }
 
-    /// `Other` concerns none: without a recognised text no publish can be found guilty.
+    /// `Other` concerns none: without a recognised text the publish that caused the close is unknown.
     fn concerns(self, out: &UnconfirmedPublish<'_>) -> bool {
         match self {
             Self::Size(bytes) => out.bytes == bytes,
@@ -76,10 +77,11 @@ impl<'a> CloseReason<'a> {
     }
 }
 
-/// What to do with each of `outs`, in their order.
+/// What to do with each of `outs`, at the same place in the result.
 ///
-/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive, because a broker
-/// handles a channel in order. Without a culprit, whatever may have been sent counts as possibly delivered.
+/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive,
+/// because a broker handles a channel in order.
+/// Without a culprit, whatever may have been sent counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
     let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::Written && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may

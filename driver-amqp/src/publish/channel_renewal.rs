@@ -1,20 +1,21 @@
 //! Decides when a publisher replaces a channel on which the broker refuses publishes. Pure.
 //!
-//! A channel of RabbitMQ learns the leader of a replicated queue at its first publish. One that learns it right
-//! after the leader failed knows no other member, and is refused until that one is back, however soon another is
-//! elected (3.10, `rabbit_fifo_client`). A channel that opens later learns the new leader.
+//! A channel of RabbitMQ learns the leader of a replicated queue at its first publish.
+//! One that learns it right after the leader failed knows no other member,
+//! and is refused until that one is back, however soon another is elected (3.10, `rabbit_fifo_client`).
+//! A channel that opens later learns the new leader.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The age from which a channel is replaced for a refusal: long enough for an election, and to replace channels
-/// rarely when a broker refuses because a queue is full.
+/// The age from which a channel is replaced for a refusal: long enough for an election,
+/// and to replace channels rarely when a broker refuses because a queue is full.
 const AGE: Duration = Duration::from_secs(1);
 /// How long a publisher waits for the confirms of the old channel before it keeps that channel.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The age of a channel, and whether it should be replaced.
+/// The age of a channel, and whether it should be replaced for a refusal.
 #[derive(Debug)]
 pub(crate) struct ChannelRenewal {
     /// When the channel was opened, or was kept for the last time.
@@ -24,12 +25,12 @@ pub(crate) struct ChannelRenewal {
 }
 
 impl ChannelRenewal {
-    /// For a channel that was opened at `now`.
+    /// The channel counts as new at `now`: a refusal within 1 s of that does not replace it.
     pub(crate) fn new(now: Instant) -> Self {
         Self { since: now, until: None }
     }
 
-    /// Notes that the broker refused a publish of this channel.
+    /// Notes a basic.nack on this channel. Draining begins if the channel is at least 1 s old.
     pub(crate) fn refused(&mut self, now: Instant) {
         // Further refusals must not extend the wait: jobs are held back meanwhile.
         if self.until.is_none() && now >= self.since + AGE {
@@ -37,8 +38,8 @@ impl ChannelRenewal {
         }
     }
 
-    /// If the channel should be replaced: nothing is sent on it before this instant, and it can be replaced
-    /// once everything is confirmed.
+    /// If the channel should be replaced: nothing is sent on it before this instant,
+    /// and it can be replaced once everything is confirmed.
     pub(crate) fn draining_until(&self) -> Option<Instant> {
         self.until
     }

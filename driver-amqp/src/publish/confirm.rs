@@ -1,4 +1,4 @@
-//! Sends one message and waits for its confirm.
+//! Sends one message, waits for its confirm, and separates what was not sent from what may have arrived.
 
 use std::sync::Arc;
 
@@ -11,24 +11,25 @@ use crate::properties;
 use crate::publish::job::CheckedPublish;
 use crate::publish::unconfirmed::Sequence;
 
-/// What became of one publish.
+/// What lapin reported of one publish, which decides whether it may be sent again.
 pub(crate) enum Outcome {
-    /// The broker cannot have the whole message.
-    /// lapin resolves the outer future only when the socket has accepted the last byte, so an error of it is definite.
+    /// The broker cannot have the whole message. lapin resolves the outer future only
+    /// when the socket has accepted the last byte, so an error of it is definite.
     NotSent(lapin::Error),
+    /// The broker answered. Even a nack is definite only for some queues, see `if_refused`.
     Confirmed(Confirm),
-    /// The message was written, and the channel or connection ended before its confirm.
+    /// The message was written, and the channel or connection ended before its confirm. The broker may have it.
     Unknown(lapin::Error),
 }
 
-/// The broker's confirm of one publish.
+/// The broker's answer to one publish. Nothing else proves that it has the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Confirm {
     /// Every queue that the message was routed to has taken it; none, if it was returned.
     Ack,
     /// The queue is full, has no leader, or its process died. The broker gives no reason.
     Nack,
-    /// The channel is not in confirm mode.
+    /// The channel is not in confirm mode. Not expected: a publisher selects it before its first publish.
     NotRequested,
 }
 
@@ -44,12 +45,11 @@ impl From<Confirmation> for Confirm {
     }
 }
 
-/// Publishes one message. The first poll queues its frames; the first await ends when they are written, and the
-/// future when the confirm arrives.
+/// Publishes one message. The first poll queues its frames;
+/// the first await ends when they are written, and the future when the confirm arrives.
 ///
-/// # Cancellation
-/// Queued frames are still sent, and lapin keeps the confirm until its channel ends. So the publisher never drops it
-/// while the channel lives.
+/// After a cancellation, queued frames are still sent, and lapin keeps the confirm until its channel ends.
+/// So the publisher never drops it while the channel lives.
 pub(crate) async fn send_and_await_confirm(
     channel: Channel,
     publish: Arc<CheckedPublish>,
@@ -69,7 +69,8 @@ pub(crate) async fn send_and_await_confirm(
 }
 
 /// The error of a publish that the broker refused with basic.nack.
-/// Transient: an election ends, and a full queue is read. `executed` depends on the kind of queue, see `if_refused`.
+/// Transient: an election ends, and a full queue is read.
+/// `executed` depends on the kind of queue, see `if_refused`.
 pub(crate) fn refused(executed: Executed) -> Error {
     let refused = Error::new(ErrorKind::Refused, "publish").with_executed(executed).transient();
     refused.with_context("reason", "the broker rejected the message (basic.nack)")

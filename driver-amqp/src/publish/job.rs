@@ -23,11 +23,12 @@ pub(crate) struct CheckedPublish {
     pub(crate) routing_key: String,
     /// What must be declared on the link before it is sent.
     pub(crate) prerequisite: Prerequisite,
-    /// Whether the broker returns it if no queue takes it.
+    /// Whether the broker returns it if no queue takes it. Always set if the publisher declares the queue.
     pub(crate) mandatory: bool,
-    /// Whether the broker writes it to its disk.
+    /// Whether it has the delivery mode 2, with which a durable queue keeps it over a restart of the broker.
     pub(crate) persistent: bool,
     /// What a refusal by the broker means for the execution.
+    /// Decided when the publish is built, because the address is not kept.
     pub(crate) if_refused: Executed,
     /// Its body is compressed already, if the configuration says so. A returned message is matched by its id.
     pub(crate) message: Message,
@@ -44,19 +45,21 @@ pub(crate) struct PublishJob {
     pub(crate) result: oneshot::Sender<Result<()>>,
     /// Shared with the caller, and with a second attempt of the same publish.
     pub(crate) abandon_flag: Arc<AbandonFlag>,
-    /// How often it was sent.
-    /// An attempt that the caller abandoned in time does not count.
+    /// How often lapin got it. An attempt that the caller abandoned in time does not count.
     pub(crate) attempts: u32,
     /// The generation of the link on which its prerequisite was declared.
+    /// At 0, or on any other link, the publisher declares it again before the send.
     pub(crate) declared: Generation,
 }
 
 /// What a refusal by the broker means for a message to this address.
 ///
-/// If several queues match, the others may have the message. A classic queue delivers a message before it is on
-/// disk, and if its process dies, every unconfirmed message is refused. A quorum queue refuses only what it has not
-/// accepted: because it is full or has no leader. The type of a reply queue is known to its owner only; for the
-/// queues of servers the configuration tells, because the publisher does not declare them.
+/// If several queues match, the others may have the message.
+/// A classic queue delivers a message before it is on disk,
+/// and if its process dies, every unconfirmed message is refused.
+/// A quorum queue refuses only what it has not accepted: because it is full or has no leader.
+/// The type of a reply queue is known to its owner only;
+/// for the queues of servers the configuration tells, because the publisher does not declare them.
 pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
     let replicated = match to {
         Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
@@ -72,19 +75,20 @@ const SENT: u8 = 1;
 /// The caller has its error. Final: the message must not be sent any more.
 const ABANDONED: u8 = 2;
 
-/// Decides which came first: that the publisher sends a message, or that its caller gives up. Exactly one of them
-/// wins, so an error that says `No` is reliable.
+/// Decides which came first: that the publisher sends a message, or that its caller gives up.
+/// Exactly one of them wins, so an error that says `No` is reliable.
 #[derive(Debug, Default)]
 pub(crate) struct AbandonFlag(AtomicU8);
 
 impl AbandonFlag {
-    /// To be called right before sending. Returns false if the caller has given up, and then the message must
-    /// not be sent.
+    /// To be called right before sending. Returns false
+    /// if the caller has given up, and then the message must not be sent.
     pub(crate) fn mark_sent(&self) -> bool {
         self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// To be called when the broker certainly does not have the message: it may be abandoned or sent again.
+    /// To be called when the broker certainly does not have the message:
+    /// it may be abandoned or sent again. It has no effect once the caller has given up.
     pub(crate) fn mark_unsent(&self) {
         let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }

@@ -11,8 +11,7 @@ use crate::link::state_machine::Generation;
 use crate::publish::destinations::Destinations;
 use crate::publish::job::PublishJob;
 
-/// The declaration and the job that needs it. Dropping it is safe: the next publish that needs the same declares
-/// it.
+/// The declaration and the job that needs it. Dropping it is safe: the next publish that needs the same declares it.
 pub(crate) struct PendingDeclaration {
     /// Not sent before the declaration ends.
     job: PublishJob,
@@ -21,8 +20,8 @@ pub(crate) struct PendingDeclaration {
 }
 
 impl PendingDeclaration {
-    /// Starts to declare the prerequisite of `job` on the current link.
-    /// Nothing happens before the first `done`. `timeout` is that of all requests of the declaration together.
+    /// Starts to declare the prerequisite of `job` on the current link. Nothing happens before the first `done`.
+    /// `timeout` is that of all requests of the declaration together.
     pub(crate) fn start(destinations: &Arc<Destinations>, timeout: Duration, job: PublishJob) -> Self {
         let deadline = Deadline::after(timeout);
         let (declared, publish) = (Arc::clone(destinations), Arc::clone(&job.publish));
@@ -32,11 +31,9 @@ impl PendingDeclaration {
 
     /// Waits for the declaration; without one, never ends. Returns the generation of the link.
     ///
-    /// # Errors
-    /// The broker's; `Closed`; `Timeout`.
+    /// Fails with the broker's error; `Closed`; `Timeout`. Executed is `No` in each.
     ///
-    /// # Cancellation
-    /// Loses nothing: the next call continues.
+    /// Cancellation loses nothing: the next call continues.
     pub(crate) async fn done(declaring: &mut Option<Self>) -> Result<Generation> {
         match declaring {
             Some(Self { work, .. }) => work.await,

@@ -1,10 +1,12 @@
-//! The task that publishes on one channel.
+//! The task that publishes on one channel, whose only user it is.
 //!
-//! lapin numbers a publish and queues its frames in two steps, so a channel that tasks share can resolve a confirm for the
-//! wrong publish: each channel has one owner. A publish is polled once when it is taken, which fixes its order; then all
-//! wait for their confirms concurrently. When a caller gives up, its publish stays here until its confirm arrives, because
-//! lapin keeps a confirm that is never awaited. Returned messages do not pass through lapin: the frame reader records each
-//! before lapin sees the confirm that follows it.
+//! lapin numbers a publish and queues its frames in two steps,
+//! so a channel that tasks share can resolve a confirm for the wrong publish: each channel has one owner.
+//! A publish is polled once when it is taken, which fixes its order; then all wait for their confirms concurrently.
+//! When a caller gives up, its publish stays here until its confirm arrives,
+//! because lapin keeps a confirm that is never awaited.
+//! Returned messages do not pass through lapin:
+//! the frame reader records each before lapin sees the confirm that follows it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,11 +51,12 @@ pub(crate) struct Publisher {
     /// What was declared; shared with the callers and the other publishers.
     destinations: Arc<Destinations>,
     /// Jobs in the order in which callers passed them on.
+    /// At most 256 wait here; further callers wait for room.
     jobs: mpsc::Receiver<PublishJob>,
     /// The state of the link as this task last saw it.
     state: watch::Receiver<LinkState>,
-    /// The channel, with its link; `None` until the next publish opens one.
-    /// In confirm mode. It stays after a loss until `clear_up` has resolved what is unconfirmed.
+    /// The channel, with its link; `None` until the next publish opens one. In confirm mode.
+    /// It stays after a loss until `clear_up` has resolved what is unconfirmed.
     channel: Option<(Arc<Link>, Channel)>,
     /// Whether a refusal suggests another channel.
     renewal: ChannelRenewal,
@@ -61,36 +64,32 @@ pub(crate) struct Publisher {
     in_flight: FuturesUnordered<BoxFuture<'static, (Sequence, Outcome)>>,
     /// The jobs of these publishes, by sequence number.
     unconfirmed: Unconfirmed,
-    /// Publishes that did not reach the broker, in their order, behind the one whose declaration has just ended. They go
-    /// before `jobs`.
-    /// Kept across links: a job leaves only with a result or when it is sent.
+    /// Publishes that did not reach the broker, in their order, behind the one whose declaration has just ended.
+    /// They go before `jobs`. Kept across links: a job leaves only with a result or when it is sent.
     held: VecDeque<PublishJob>,
     /// The publish whose destination is being declared. It goes before `held`.
     declaring: Option<PendingDeclaration>,
-    /// When the broker last ended a block; confirms are overdue only after that. At first the time at which the
-    /// publisher was made.
+    /// When the broker last ended a block; confirms are overdue only after that.
+    /// At first the time at which the publisher was made.
     unblocked: Instant,
-    /// Nothing is sent before this instant.
+    /// Nothing is sent before this instant: 50 ms after a channel or a declaration failed.
     rest: Option<Instant>,
 }
 
-/// What a publisher does next.
+/// What a publisher does next, by the state of its link and channel.
 /// Decided from the state alone, without waiting, so that one place fixes the priorities.
 enum Step {
-    /// The transport is closed.
-    /// Resolve everything and end.
+    /// The transport is closed: resolve everything and end.
     Close,
-    /// The link of the channel is not the current one.
-    /// Its unconfirmed publishes must be resolved first.
+    /// The link of the channel is not the current one, so its unconfirmed publishes must be resolved first.
     LeaveLostLink,
     /// The channel refused something, and everything on it is confirmed: take another.
     /// A new channel learns the present leader of a replicated queue, see `channel_renewal`.
     ReplaceChannel,
+    /// Send this job on this link. It may still wait for a declaration or a channel.
     Send(Arc<Link>, PublishJob),
     /// Nothing to do until something happens. New jobs are taken if there is a link that `accepting` names.
-    Wait {
-        accepting: Option<Arc<Link>>,
-    },
+    Wait { accepting: Option<Arc<Link>> },
 }
 
 /// What a waiting publisher woke up for. The order of the branches in `wait` decides between several.
@@ -108,6 +107,7 @@ enum Wakeup {
     /// The channel did not drain in time, and is kept.
     DrainOver,
     /// The oldest unconfirmed publish is older than `confirm_timeout`.
+    /// Every publish of the channel then fails, executed `Maybe`.
     ConfirmOverdue,
 }
 
@@ -130,12 +130,11 @@ impl Publisher {
         }
     }
 
-    /// Publishes until every sender of jobs is dropped or the transport closes.
+    /// Publishes until every sender of jobs is dropped or the transport closes. It then ends by itself.
     ///
     /// Before it ends it resolves every job that it has, so no caller waits for a publisher that is gone.
     ///
-    /// # Cancellation
-    /// Dropping it drops the jobs; their callers get `Closed`, executed `Maybe`.
+    /// Dropping the future drops the jobs; their callers get `Closed`, executed `Maybe`.
     pub(crate) async fn run(mut self) {
         loop {
             let state = self.state.borrow_and_update().clone();
@@ -169,8 +168,8 @@ impl Publisher {
 
     /// Decides what to do in `state`; takes the job out of `held` if that is to send it.
     ///
-    /// A closed transport comes first, then a lost link, then a replaced channel. New jobs come last, so that failed
-    /// ones keep their place in the order.
+    /// A closed transport comes first, then a lost link, then a replaced channel.
+    /// New jobs come last, so that failed ones keep their place in the order.
     fn next_step(&mut self, state: &LinkState) -> Step {
         if let LinkState::Closed = state {
             return Step::Close;
@@ -217,11 +216,12 @@ impl Publisher {
         }
     }
 
-    /// Writes one publish, unless its caller has given up. Returns once its frames are queued, not confirmed.
+    /// Writes one publish, unless its caller has given up.
+    /// Returns once its frames are queued, not confirmed.
     ///
-    /// If the prerequisite is not declared on this link, the job becomes the pending declaration, and nothing else is
-    /// sent meanwhile. The abandon flag is set right before lapin gets the message; from then on the outcome can be
-    /// `Maybe`.
+    /// If the prerequisite is not declared on this link,
+    /// the job becomes the pending declaration, and nothing else is sent meanwhile.
+    /// The abandon flag is set right before lapin gets the message; from then on the outcome can be `Maybe`.
     async fn send(&mut self, link: &Arc<Link>, mut job: PublishJob) {
         if job.result.is_closed() {
             return;
@@ -277,8 +277,8 @@ impl Publisher {
 
     /// Keeps a job that failed before it was sent, if another attempt may help, and otherwise fails it.
     ///
-    /// A `Timeout` or `Disconnected` delays it by 50 ms. Any other error is final, because the caller gets the broker's
-    /// reason.
+    /// A `Timeout` or `Disconnected` delays it by 50 ms.
+    /// Any other error is final, because the caller gets the broker's reason.
     fn unprepared(&mut self, job: PublishJob, error: Error) {
         // The caller has a deadline, so an unanswered request or a lost link only delays the job.
         if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Disconnected) {
@@ -290,9 +290,8 @@ impl Publisher {
 
     /// The channel on `link`, opened and put into confirm mode if there is none. Nothing is unconfirmed while it opens.
     ///
-    /// # Errors
-    /// `Refused` at the channel limit; `Timeout`, `Disconnected`. The channel is then dropped, and the next call opens
-    /// another.
+    /// Fails with `Refused` at the channel limit; `Timeout`; `Disconnected`.
+    /// The channel is then dropped, and the next call opens another.
     async fn channel(&mut self, link: &Arc<Link>) -> Result<Channel> {
         // Also a closed one: its unconfirmed publishes must be cleared up before another opens.
         if let Some((_, channel)) = &self.channel {
@@ -326,8 +325,8 @@ impl Publisher {
         }
     }
 
-    /// A nack is `Refused`; what it says about the execution depends on the address. An ack of a returned message finds
-    /// it resolved already.
+    /// A nack is `Refused`; what it says about the execution depends on the address.
+    /// An ack of a returned message finds it resolved already.
     fn confirmed(&mut self, sequence: Sequence, confirm: Confirm) {
         count(&self.inner.counts.confirms, 1);
         // A return precedes the confirm of its message, so the frame reader recorded it before lapin saw the confirm.
@@ -348,6 +347,7 @@ impl Publisher {
     }
 
     /// Fails the publishes whose messages were returned since the last call.
+    /// To be called before a confirm is applied, because the return of a message precedes its confirm.
     fn take_in_returns(&mut self) {
         let Some((link, channel)) = &self.channel else { return };
         for returned in link.publishing.notices().take_returned(channel.id()) {
@@ -355,8 +355,8 @@ impl Publisher {
         }
     }
 
-    /// Matches it by its message id, because a return carries no delivery tag (AMQP 0-9-1, basic.return). Without a
-    /// match it is counted and ignored.
+    /// Matches it by its message id, because a return carries no delivery tag (AMQP 0-9-1, basic.return).
+    /// Without a match it is counted and ignored.
     fn returned(&mut self, returned: &Returned) {
         count(&self.inner.counts.returns, 1);
         let id = returned.message_id.as_str();
@@ -372,11 +372,11 @@ impl Publisher {
         self.resolve(sequence, Err(error));
     }
 
-    /// Ends a lost channel: waits for the outcomes of its unconfirmed publishes, resolves those whose result is known or
-    /// unknowable, and puts those that did not arrive in front of `held`, in their order.
+    /// Ends a lost channel: waits for the outcomes of its unconfirmed publishes, resolves those
+    /// whose result is known or unknowable, and puts those that did not arrive in front of `held`, in their order.
     ///
-    /// It waits for at most the patience of the failures, counted from the start. What has no outcome by then counts as
-    /// possibly delivered.
+    /// It waits for at most the patience of the failures, counted from the start.
+    /// What has no outcome by then counts as possibly delivered.
     async fn clear_up(&mut self, mut failures: ChannelFailures) {
         let started = Instant::now();
         // The broker explains why it closed a channel, which may take a request; of a lost connection no answer comes.
@@ -398,8 +398,8 @@ impl Publisher {
         self.held = held;
     }
 
-    /// Fails every job with `Closed`.
-    /// First resolves what is unconfirmed, so that a message that the broker has is not reported as not sent.
+    /// Fails every job with `Closed`. First resolves what is unconfirmed,
+    /// so that a message that the broker has is not reported as not sent.
     async fn close(mut self) {
         self.clear_up(ChannelFailures::default()).await;
         // Callers that wait for room among the jobs fail at once.
@@ -426,15 +426,15 @@ impl Publisher {
         }
     }
 
-    /// The host of the channel, for errors and logs.
+    /// The host of the channel, for errors and logs; empty without a channel.
     fn host(&self) -> String {
         self.channel.as_ref().map_or_else(String::new, |(link, _)| link.host.clone())
     }
 
     /// Drops the channel and returns its unconfirmed publishes. The next publish opens another.
     ///
-    /// Takes the returns in first: a message that was returned is `Undeliverable`, not unknown. The in-flight futures
-    /// are dropped with the channel, so lapin keeps none of their confirms.
+    /// Takes the returns in first: a message that was returned is `Undeliverable`, not unknown.
+    /// The in-flight futures are dropped with the channel, so lapin keeps none of their confirms.
     fn leave_channel(&mut self) -> Vec<(Sequence, PublishJob)> {
         self.take_in_returns();
         self.channel = None;
@@ -444,8 +444,8 @@ impl Publisher {
         self.unconfirmed.take()
     }
 
-    /// Sends the result of one publish to its caller.
-    /// An unknown sequence is ignored: a returned message is resolved once by its return and again by its confirm.
+    /// Sends the result of one publish to its caller. An unknown sequence is ignored:
+    /// a returned message is resolved once by its return and again by its confirm.
     fn resolve(&mut self, sequence: Sequence, result: Result<()>) {
         let Some(job) = self.unconfirmed.remove(sequence) else { return };
         if matches!(&result, Err(error) if error.executed() == Executed::No) {
@@ -455,17 +455,17 @@ impl Publisher {
         let _ = job.result.send(result);
     }
 
-    /// When the oldest unconfirmed publish is overdue.
+    /// When the oldest unconfirmed publish is overdue: `confirm_timeout` after it was sent.
     ///
-    /// Time under a resource alarm does not count, because the broker confirms nothing then. `None` if nothing is
-    /// unconfirmed.
+    /// Time under a resource alarm does not count, because the broker
+    /// confirms nothing then. `None` if nothing is unconfirmed.
     fn confirm_deadline(&self) -> Option<Instant> {
         // A timeout of centuries overflows, and then never ends.
         self.unconfirmed.oldest()?.max(self.unblocked).checked_add(self.inner.config.confirm_timeout)
     }
 }
 
-/// Whether `link` is the current link.
+/// Whether publishes may still be sent on `link`, because it is the current link.
 /// A link on which listeners resubscribe is not current for publishing, although its channels work.
 fn is_current(state: &LinkState, link: &Link) -> bool {
     state.publishing().is_some_and(|now| now.generation == link.generation)

@@ -1,8 +1,8 @@
 //! Resolves the publishes of a lost channel, and selects those that are sent again.
 //!
 //! It runs after a channel or its connection ended, when nothing more can be learned about the unconfirmed publishes.
-//! The rule: a message is sent again only if the broker certainly does not have it, so an at-most-once message stays
-//! one.
+//! The rule: a message is sent again only if the broker certainly
+//! does not have it, so an at-most-once message stays one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::publish::job::PublishJob;
 use crate::publish::unconfirmed::Sequence;
 
 /// How often a publish that did not arrive is sent again after the broker closed its channel.
+/// Then it fails, transient and executed `No`.
 const RESENDS: u32 = 3;
 /// How long lapin may take to fail the publishes of a lost connection. It has no answer to wait for.
 const CONFIRMS_AFTER_LOSS: Duration = Duration::from_secs(2);
@@ -37,8 +38,8 @@ impl ChannelFailures {
         Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
     }
 
-    /// Adds a publish. The broker's text is more specific than an error about a closed channel, and its text
-    /// about the channel more than that about the connection.
+    /// Adds a publish. The broker's text is more specific than an error about a closed channel,
+    /// and its text about the channel more than that about the connection.
     pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
         self.sent.insert(sequence, sent);
         // Tuples compare left to right: an error about the channel wins, then one with a text of the broker.
@@ -48,9 +49,9 @@ impl ChannelFailures {
         }
     }
 
-    /// What was lost, according to the errors so far. Final only when every publish has failed: lapin refuses a
-    /// publish from the moment that the broker closed the channel, and fails the earlier ones with the broker's
-    /// reason only then.
+    /// What was lost, according to the errors so far. Final only when every publish has failed:
+    /// lapin refuses a publish from the moment that the broker closed the channel,
+    /// and fails the earlier ones with the broker's reason only then.
     ///
     /// An error without the broker's words about the channel counts as a lost connection.
     fn loss(&self) -> LossScope {
@@ -62,8 +63,8 @@ impl ChannelFailures {
 
     /// How long to wait for the outcomes that are still missing.
     ///
-    /// Counted from the start of clearing up. A channel gets `request_timeout`, because the broker answers
-    /// channel.close; a lost connection gets 2 s.
+    /// Counted from the start of clearing up. A channel gets `request_timeout`,
+    /// because the broker answers channel.close; a lost connection gets 2 s.
     pub(crate) fn patience(&self, config: &AmqpConfig) -> Duration {
         match self.loss() {
             LossScope::Channel => config.request_timeout,
@@ -77,9 +78,10 @@ impl ChannelFailures {
     }
 }
 
-/// Decides about the publishes of a lost channel.
+/// Decides which publishes of a lost channel are sent again, and with what the others fail.
 /// It lives for one loss, and only while the publisher clears up. The publisher sends nothing meanwhile.
 pub(crate) struct Resend<'a> {
+    /// For whether the transport is closed, which decides the error of a message that may have arrived.
     inner: &'a Inner,
     /// Where missing exchanges are forgotten.
     destinations: &'a Destinations,
@@ -91,12 +93,12 @@ pub(crate) struct Resend<'a> {
     loss: LossScope,
 }
 
-/// The scope of the loss.
+/// What was lost. It decides how long to wait for outcomes, and whether resends are limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LossScope {
     /// The channel: the broker objected to something on it.
     Channel,
-    /// The connection, with all its channels.
+    /// The connection, with all its channels: nothing on it is at fault.
     Connection,
 }
 
@@ -111,15 +113,15 @@ impl<'a> Resend<'a> {
         Self { inner, destinations, host, loss: failures.loss(), failures }
     }
 
-    /// Resolves every publish with a known or unknowable outcome. Returns the jobs to send again, in the order
-    /// of `jobs`.
+    /// Resolves every publish with a known or unknowable outcome.
+    /// Returns the jobs to send again, in the order of `jobs`.
     ///
     /// `jobs` must be in the order of sending. After 3 resends a publish that the broker keeps refusing fails,
-    /// transient and executed `No`; publishes of a lost connection are resent without that limit. If an exchange is
-    /// missing, it is forgotten, so that the resent publish declares it first.
+    /// transient and executed `No`; publishes of a lost connection are resent without that limit.
+    /// If an exchange is missing, it is forgotten, so that the resent publish declares it first.
     ///
-    /// The abandon flag goes back to unsent exactly where the error, if any, says executed `No`. A caller that gives up
-    /// then reports `No` as well.
+    /// The abandon flag goes back to unsent exactly where the error, if any, says executed `No`.
+    /// A caller that gives up then reports `No` as well.
     pub(crate) fn select(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
         let reason = match (self.loss, self.failures.said()) {
             (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
@@ -177,10 +179,10 @@ impl<'a> Resend<'a> {
             .with_context("bytes", job.publish.message.body.len())
     }
 
-    /// The error of a message that may have arrived.
+    /// The error of a message that may have arrived, so only its caller can decide whether to send it again.
     ///
-    /// `Closed` if the transport is closed, otherwise `Disconnected`, or the broker's own error for a closed channel.
-    /// In every case executed is `Maybe`.
+    /// `Closed` if the transport is closed, otherwise `Disconnected`,
+    /// or the broker's own error for a closed channel. In every case executed is `Maybe`.
     fn lost(&self) -> Error {
         let gone = Error::new(ErrorKind::Disconnected, "publish").with_executed(Executed::Maybe).transient();
         match (self.loss, self.inner.current.check_open("publish"), &self.failures.error) {

@@ -5,12 +5,13 @@ use oslo_messaging::{Error, ErrorKind};
 use crate::consume::queue_role::QueueRole;
 use crate::topology::name_lease::is_taken;
 
-/// What to do after a failed attempt.
+/// What to do after a failed attempt. Only `GiveUp` is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecoveryAction {
     /// The error is temporary: retry with the usual backoff.
     Retry,
-    /// An operator has to change the broker first: retry with long waits.
+    /// An operator has to change the broker first: retry with long waits, of 2 s at first and 60 s at most.
+    /// Meanwhile the listener is unhealthy, and the rest of the transport works.
     RetrySlowly,
     /// The private queue is unusable, and no peer knows its name: retry with a new name.
     Rename,
@@ -19,8 +20,7 @@ pub(crate) enum RecoveryAction {
 }
 
 impl RecoveryAction {
-    /// What the listener does next, for the log.
-    /// Completes the sentence "a listener could not resubscribe; …".
+    /// What the listener does next, for the log. Completes the sentence "a listener could not resubscribe; …".
     pub(crate) fn next_step(self) -> &'static str {
         match self {
             Self::Retry => "it retries",
@@ -33,8 +33,8 @@ impl RecoveryAction {
 
 /// What to do after `error`, which is about a queue of this role.
 ///
-/// `settling` means that the broker has just come back: then a queue that it has not recovered yet, or that it still assigns
-/// to a lost connection, is retried instead of given up.
+/// `settling` means that the broker has just come back: then a queue that it has not recovered yet,
+/// or that it still assigns to a lost connection, is retried instead of given up.
 pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> RecoveryAction {
     if error.is_transient() {
         return RecoveryAction::Retry;
@@ -49,8 +49,8 @@ pub(crate) fn action_for(error: &Error, queue: QueueRole, settling: bool) -> Rec
     }
 }
 
-/// Whether `text` has the broker's words for a declared queue without a running process (404, `rabbit_amqqueue` of RabbitMQ)
-/// or for one that is exclusive to another connection (405).
+/// Whether `text` has the broker's words for a declared queue without a running process (404,
+/// `rabbit_amqqueue` of RabbitMQ) or for one that is exclusive to another connection (405).
 ///
 /// The reply code alone does not tell: 404 is also the answer for a queue that does not exist.
 fn says_unreachable(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The listener's side of its recovery: reports losses, receives what is restored.
+//! The listener's side of its recovery: it reports losses, and receives what is restored. Neither waits for a broker.
 
 use std::sync::{Arc, PoisonError};
 
@@ -27,8 +27,8 @@ pub(crate) struct RecoveryHandle {
 impl RecoveryHandle {
     /// Starts the recovery task of a listener whose first session uses `channel`.
     ///
-    /// Must run inside of a tokio runtime. The recovery registers with the barrier and the queue checks before this
-    /// returns.
+    /// Must run inside of a tokio runtime. The recovery registers with the barrier
+    /// and the queue checks before this returns.
     pub(crate) fn start(opener: SubscriptionOpener, channel: ConsumerChannel) -> Self {
         let (losses, reported) = mpsc::unbounded_channel();
         let restored = Arc::new(RestoredQueue::default());
@@ -36,13 +36,13 @@ impl RecoveryHandle {
         Self { losses, restored, session: 0, _task: AbortOnDropHandle::new(tokio::spawn(recovery.run())) }
     }
 
-    /// Reports that the channel of the session in use is lost.
+    /// Asks the recovery for another session, because the channel of the one in use is lost.
     /// Ignored if the recovery has ended: its error is in the queue then.
     pub(crate) fn session_lost(&self) {
         let _ = self.losses.send(LossReport::Session(self.session));
     }
 
-    /// Reports that the broker cancelled the consumer at `index` of the session in use.
+    /// Reports that the broker cancelled the consumer at `index` of the session in use. It waits before it is restored.
     pub(crate) fn consumer_lost(&self, index: usize) {
         let _ = self.losses.send(LossReport::Consumer(self.session, index));
     }
@@ -63,13 +63,11 @@ impl RecoveryHandle {
         }
     }
 
-    /// Waits for the next restored session or consumer.
+    /// Waits for the next restored session or consumer; a consumer of an earlier session is skipped.
     ///
-    /// # Errors
-    /// The error that ends the listener, when its recovery gave up.
+    /// Fails with the error that ends the listener, when its recovery gave up.
     ///
-    /// # Cancellation
-    /// Safe.
+    /// Cancellation loses nothing: what was restored stays in the queue.
     pub(crate) async fn next(&mut self) -> Result<Restored> {
         loop {
             if let Some(restored) = self.try_next() {

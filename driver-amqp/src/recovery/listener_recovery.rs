@@ -1,4 +1,4 @@
-//! The task that resubscribes a listener.
+//! The task that resubscribes a listener after each kind of loss:
 //!
 //! | lost | recovered on | by |
 //! |---|---|---|
@@ -7,8 +7,8 @@
 //! | one consumer | the same channel | [`restore_consumer`](ListenerRecovery::restore_consumer) |
 //! | a queue, without a cancellation | the same channel, or a new one | [`check_queues`](ListenerRecovery::check_queues) |
 //!
-//! An error of an attempt is judged in one place, [`judge`](ListenerRecovery::judge): it says what to do before the next
-//! attempt, or ends the listener.
+//! An error of an attempt is judged in one place, [`judge`](ListenerRecovery::judge):
+//! it says what to do before the next attempt, or ends the listener.
 
 use std::sync::Arc;
 
@@ -33,10 +33,11 @@ use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
 use crate::topology::name_lease::is_taken;
 
 /// Resubscribes one listener until it is dropped, an error ends it, or the transport closes.
+/// One task does all of it, so two losses are never recovered at the same time.
 pub(crate) struct ListenerRecovery {
     /// Only this task renames the queues.
     opener: SubscriptionOpener,
-    /// The channel of the session in use.
+    /// The channel of the session in use, on which single consumers are restored.
     channel: ConsumerChannel,
     /// Publishers wait for it after a reconnect, until it has tried once.
     member: BarrierMember,
@@ -46,14 +47,14 @@ pub(crate) struct ListenerRecovery {
     restored: Arc<RestoredQueue>,
     /// The number of the session in use: a late report about an earlier one is ignored.
     session: u64,
-    /// The attempts to open a whole session.
+    /// The attempts to open a whole session. The count starts again after a session lived for more than 30 s.
     attempts: Attempts,
     /// Empty after each new session.
     lost_consumers: LostConsumers,
     /// Must know the queues after a rename.
     check: QueueCheck,
-    /// Since when the broker says that a queue of ours has another consumer. It may be our own predecessor, on a connection
-    /// that the broker has not given up yet.
+    /// Since when the broker says that a queue of ours has another consumer.
+    /// It may be our own predecessor, on a connection that the broker has not given up yet.
     taken_since: Option<Instant>,
 }
 
@@ -65,7 +66,7 @@ enum Wakeup {
     Loss(Option<LossReport>),
     /// The next attempt to restore the consumer of this index is due.
     ConsumerDue(usize),
-    /// A check of the queues was requested.
+    /// A check of the queues was requested, and the last one ended at least 10 s ago.
     CheckDue,
 }
 
@@ -94,7 +95,8 @@ impl ListenerRecovery {
         }
     }
 
-    /// Recovers whatever is lost. The error that ends the listener goes to it through the [`RestoredQueue`].
+    /// Recovers what is lost until the listener is dropped.
+    /// The error that ends the listener goes to it through the [`RestoredQueue`].
     pub(crate) async fn run(mut self) {
         let end = loop {
             let recovered = match self.wait().await {
@@ -121,8 +123,7 @@ impl ListenerRecovery {
 
     /// Waits for the next event. A replaced link comes first: it supersedes everything else.
     ///
-    /// # Cancellation
-    /// Loses nothing: every source keeps what it has.
+    /// Cancellation loses nothing: every source keeps what it has.
     async fn wait(&mut self) -> Wakeup {
         let Self { opener, channel, losses, lost_consumers, check, .. } = self;
         tokio::select! {
@@ -135,6 +136,7 @@ impl ListenerRecovery {
     }
 
     /// The first attempt waits too, so a consumer that is cancelled again and again causes no busy loop.
+    /// The log names the usual causes, because the broker gives no reason.
     fn note_lost_consumer(&mut self, index: usize) {
         warn!(
             part = self.opener.part(),
@@ -149,8 +151,7 @@ impl ListenerRecovery {
 
     /// Checks the queues and declares what is missing; resubscribes where the broker has lost a consumer.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener, which includes `Closed`.
     async fn check_queues(&mut self) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         let sound = tokio::select! {
@@ -167,14 +168,13 @@ impl ListenerRecovery {
         self.resubscribe(None).await
     }
 
-    /// Opens the whole subscription again, on the current link or the next, until it succeeds. `last_action` is what an
-    /// error has required before; it decides how long to wait first.
+    /// Opens the whole subscription again, on the current link or the next, until it succeeds.
+    /// `last_action` is what an error has required before; it decides how long to wait first.
     ///
-    /// Each attempt takes at most `request_timeout`. The barrier is marked after each one, so publishers wait for one
-    /// attempt and not for success.
+    /// Each attempt takes at most `request_timeout`.
+    /// The barrier is marked after each one, so publishers wait for one attempt and not for success.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener; with `Closed` once the transport is closed.
     async fn resubscribe(&mut self, mut last_action: Option<RecoveryAction>) -> Result<()> {
         let inner = Arc::clone(&self.opener.inner);
         // Once per loss, however many attempts follow.
@@ -210,8 +210,8 @@ impl ListenerRecovery {
         }
     }
 
-    /// Hands a new session to the listener.
-    /// The number of the session goes up, so reports about the old one are ignored from here on.
+    /// Hands a new session to the listener, under the next number.
+    /// Reports about the old session are ignored from here on.
     fn use_session(&mut self, session: Session) {
         self.channel = session.channel();
         self.session += 1;
@@ -226,8 +226,7 @@ impl ListenerRecovery {
     ///
     /// A failed declaration delays only this consumer. A failed consume closes the channel.
     ///
-    /// # Errors
-    /// The error that ends the listener; `Closed`.
+    /// Fails with the error that ends the listener, which includes `Closed`.
     async fn restore_consumer(&mut self, index: usize) -> Result<()> {
         if !self.channel.is_connected() {
             return self.resubscribe(None).await;
@@ -250,8 +249,8 @@ impl ListenerRecovery {
             }
             Err(_) if !self.channel.is_connected() => self.resubscribe(None).await,
             Err(error) => {
-                // The broker may have started the consumer all the same, and a second one would share its messages. So the
-                // channel is closed, which ends whatever consumes on it.
+                // The broker may have started the consumer all the same, and a second one would share its messages.
+                // So the channel is closed, which ends whatever consumes on it.
                 let action = self.judge(&error, self.channel.link.is_fresh())?;
                 self.channel.leave();
                 self.resubscribe(Some(action)).await
@@ -263,8 +262,7 @@ impl ListenerRecovery {
     ///
     /// The reason stays with the consumer, so the recovery of another consumer does not clear it from the health.
     ///
-    /// # Errors
-    /// The error that ends the listener.
+    /// Fails with the error that ends the listener, if [`judge`](Self::judge) finds one.
     fn postpone_consumer(&mut self, index: usize, error: &Error) -> Result<()> {
         let action = self.judge(error, self.channel.link.is_fresh())?;
         let reason = (action != RecoveryAction::Rename).then(|| error.to_string());
@@ -287,8 +285,7 @@ impl ListenerRecovery {
     ///
     /// Every error of an attempt passes here once, so the log has one line per failed attempt.
     ///
-    /// # Errors
-    /// `error` itself, if it ends the listener; `Config` if there is no other name to take.
+    /// Fails with `error` itself, if it ends the listener; with `Config` if there is no other name to take.
     fn judge(&mut self, error: &Error, settling: bool) -> Result<RecoveryAction> {
         let settling = settling || is_taken(error) && self.may_still_be_ours();
         let action = action_for(error, self.opener.blames(error), settling);
@@ -310,7 +307,7 @@ impl ListenerRecovery {
         self.taken_since.get_or_insert_with(Instant::now).elapsed() < self.opener.inner.config.name_release_timeout()
     }
 
-    /// A consumer that is still lost keeps the listener unhealthy.
+    /// A consumer that is still lost keeps the listener unhealthy. Anything else clears it from the health.
     fn note_restored(&mut self) {
         self.taken_since = None;
         match self.lost_consumers.reason() {

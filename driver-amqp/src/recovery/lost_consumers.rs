@@ -1,4 +1,4 @@
-//! The lost consumers of a listener, and when each is restored.
+//! The lost consumers of a listener, and when the next attempt to restore each is due.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::attempts::Attempts;
 
-/// The lost consumers of one session, by the indexes of their queues. Each has its own backoff, so a consumer that cannot be
-/// restored does not delay the others.
+/// The lost consumers of one session, by the indexes of their queues.
+/// Each has its own backoff, so a consumer that cannot be restored does not delay the others.
 #[derive(Debug, Default)]
 pub(crate) struct LostConsumers {
     /// Empty while everything is consumed.
@@ -18,7 +18,7 @@ pub(crate) struct LostConsumers {
     attempts: BTreeMap<usize, Attempts>,
 }
 
-/// A consumer that waits for its next attempt.
+/// A consumer that the broker cancelled, or that could not be restored yet.
 #[derive(Debug)]
 struct Lost {
     /// Not before this instant; a busy recovery may take longer.
@@ -34,8 +34,9 @@ impl LostConsumers {
         self.put_off(index, None, pause);
     }
 
-    /// Schedules the next attempt for the consumer of `index`. `reason` is why the last one failed, if that makes the listener
-    /// unhealthy.
+    /// Schedules the next attempt for the consumer of `index`.
+    /// It replaces an attempt that was scheduled before.
+    /// `reason` is why the last one failed, if that makes the listener unhealthy.
     pub(crate) fn put_off(&mut self, index: usize, reason: Option<String>, pause: impl FnOnce(u32) -> Duration) {
         let due = Instant::now() + pause(self.attempts(index).next());
         self.lost.insert(index, Lost { due, reason });
@@ -47,7 +48,7 @@ impl LostConsumers {
         self.attempts(index).back();
     }
 
-    /// Whether the consumer of `index` is lost.
+    /// Whether the consumer of `index` still waits to be restored. A check of the queues leaves it out.
     pub(crate) fn is_lost(&self, index: usize) -> bool {
         self.lost.contains_key(&index)
     }
@@ -59,8 +60,7 @@ impl LostConsumers {
 
     /// Waits until the next attempt is due; returns the index of its consumer. Without a lost consumer it never ends.
     ///
-    /// # Cancellation
-    /// Loses nothing.
+    /// Cancellation loses nothing: the consumer stays due.
     pub(crate) async fn due(&self) -> usize {
         let Some((index, lost)) = self.lost.iter().min_by_key(|(_, lost)| lost.due) else { return pending().await };
         sleep_until(lost.due).await;

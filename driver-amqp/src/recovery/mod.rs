@@ -1,7 +1,8 @@
 //! Recovery of listeners after a loss of their connection, channel, consumer or queue.
 //!
-//! The listener sees a loss first and reports it through `handle`. `listener_recovery` is the task that acts on it, and
-//! `action` decides after a failed attempt. Results go back through `restored`.
+//! The listener sees a loss first and reports it through `handle`.
+//! `listener_recovery` is the task that acts on it,
+//! and `action` decides after a failed attempt. Results go back through `restored`.
 
 pub(crate) mod action;
 pub(crate) mod handle;

@@ -1,7 +1,8 @@
 //! One check of the queues of a listener: declares and binds what is missing, and finds consumers that the broker lost.
 //!
-//! A broker can lose a queue or a binding without telling its consumers, for example when an operator deletes an
-//! exchange. The only sign that a client can ask for is a passive declare.
+//! A broker can lose a queue or a binding without telling its consumers,
+//! for example when an operator deletes an exchange.
+//! The only sign that a client can ask for is a passive declare.
 
 use std::time::Duration;
 
@@ -17,14 +18,13 @@ use crate::recovery::lost_consumers::LostConsumers;
 /// How long to wait before a queue without a consumer is checked again: a broker may count a new consumer late.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// Declares and binds what is missing of the queues. Returns false if a queue has no consumer although none is known to be
-/// lost: the broker has forgotten it.
+/// Declares and binds what is missing of the queues.
+/// Returns false if a queue has no consumer although none is known to be lost: the broker has forgotten it.
 ///
-/// It waits for its turn, because each check takes a channel. Lost consumers are left out: the recovery declares their
-/// queues anyway.
+/// It waits for its turn, because each check takes a channel.
+/// Lost consumers are left out: the recovery declares their queues anyway.
 ///
-/// # Cancellation
-/// The check is not marked as ended, so the next request may start it without the usual distance.
+/// After a cancellation the check is not marked as ended, so the next request may start it without the usual distance.
 pub(crate) async fn is_sound(
     check: &mut QueueCheck,
     opener: &SubscriptionOpener,
@@ -55,8 +55,7 @@ pub(crate) async fn is_sound(
 ///
 /// `true` for a stream, whose consumers are not counted.
 ///
-/// # Errors
-/// The broker's; `Timeout`.
+/// Fails with the broker's error, or with `Timeout` after `request_timeout` for both looks together.
 async fn is_read(opener: &SubscriptionOpener, channel: &ConsumerChannel, index: usize) -> Result<bool> {
     let deadline = Deadline::after(opener.inner.config.request_timeout);
     // One look is not enough to give up consumers that work.

@@ -13,21 +13,24 @@ use crate::consume::session::{RestoredConsumer, Session};
 #[derive(Debug)]
 pub(crate) enum Restored {
     /// It replaces everything that the listener reads from.
+    /// The broker redelivers what the old session had not handed over.
     Session(Box<Session>, Address),
     /// It belongs to the session in use; one of an earlier session is dropped.
     Consumer(Box<RestoredConsumer>, Address),
 }
 
-/// A loss that a listener reports.
+/// A loss that a listener reports, with the number of the session that it read from.
 #[derive(Debug)]
 pub(crate) enum LossReport {
     /// The channel of the session of this number. A report about an earlier session is ignored.
+    /// Repeated reports of one session cause one recovery.
     Session(u64),
-    /// The consumer of this index in the session of this number.
+    /// The consumer of this index. The others of the session are still read.
     Consumer(u64, usize),
 }
 
 /// What the recovery has restored and the listener has not taken yet.
+/// A listener that does not poll leaves at most one session here.
 #[derive(Debug, Default)]
 pub(crate) struct RestoredQueue {
     /// Each with the number of its session.

@@ -3,21 +3,21 @@
 use crate::config::AmqpConfig;
 use crate::frames::ServerVersion;
 
-/// The first release that limits deliveries of quorum queues by itself, and takes -1 for no limit. Older ones read a
-/// negative limit as 0.
+/// The first release that limits deliveries of quorum queues by itself,
+/// and takes -1 for no limit. Older ones read a negative limit as 0.
 const LIMITS_BY_ITSELF: u16 = 4;
 /// The limit of such a broker, unless an operator set another.
 /// The number of deliveries that may fail; the broker drops or dead-letters the message at the next failure.
 const BY_ITSELF: u64 = 20;
 
-/// Whether the queues of a broker of this release have a limit by default.
-/// False for a broker that sent no version.
+/// Whether the queues of a broker of this release have a limit by default. False for a broker that sent no version.
 pub(crate) fn is_limited_by_itself(server: Option<ServerVersion>) -> bool {
     server.is_some_and(|server| server.major >= LIMITS_BY_ITSELF)
 }
 
-/// The delivery limit of the quorum queues that a listener reads: the one we declare, else the configured assumption about
-/// the broker, else what a broker of this release does. `None`: there is no limit.
+/// The delivery limit of the quorum queues that a listener reads:
+/// the one we declare, else the configured assumption about the broker, else what a broker of this release does.
+/// `None`: there is no limit. A policy of an operator is not visible here, and may be lower.
 pub(crate) fn delivery_limit(config: &AmqpConfig, server: Option<ServerVersion>) -> Option<u64> {
     match (config.quorum_delivery_limit, config.broker_delivery_limit) {
         (0, None) => is_limited_by_itself(server).then_some(BY_ITSELF),

@@ -1,7 +1,8 @@
 //! Declares exchanges, queues and bindings, and decides what happens if one exists with other settings.
 //!
-//! The broker compares every setting of a declaration with those of an existing object, and closes the channel over a
-//! difference (406). Objects that peers declare too must therefore have the settings of the reference.
+//! The broker compares every setting of a declaration with those of an existing object,
+//! and closes the channel over a difference (406).
+//! Objects that peers declare too must therefore have the settings of the reference.
 
 pub(crate) mod delivery_limit;
 pub(crate) mod name_lease;
@@ -24,13 +25,13 @@ use crate::short_string::short_string;
 use crate::topology::delivery_limit::is_limited_by_itself;
 use crate::topology::stream::is_stream;
 
-/// The argument of a quorum queue that limits its deliveries. RabbitMQ 4 reads -1 as no limit, older versions read
-/// it as 0.
+/// The argument of a quorum queue that limits its deliveries.
+/// RabbitMQ 4 reads -1 as no limit, older versions read it as 0.
 ///
 /// A queue without the argument gets the default of the broker or of a policy.
 const DELIVERY_LIMIT: &str = "x-delivery-limit";
 
-/// The settings with which a queue or exchange is declared.
+/// The settings with which a queue or exchange is declared, and which an existing one must have.
 /// Exclusive queues are never declared: one is locked to its connection, and would be lost with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ObjectForm {
@@ -42,8 +43,7 @@ pub(crate) struct ObjectForm {
     pub(crate) arguments: FieldTable,
 }
 
-/// What to do when an object exists with other settings.
-/// Chosen by the difference and by `strict`.
+/// What to do when an object exists with other settings: the difference and `strict` decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MismatchAction {
     /// Use the existing object, and report the difference in the health.
@@ -56,14 +56,16 @@ enum MismatchAction {
 /// It lives for one subscription, publish or inspection. Dropping it closes its channel.
 #[derive(Debug)]
 pub(crate) struct Declarer<'a> {
+    /// Learns from a refused declaration that transient queues are denied.
     link: &'a Link,
     /// That of the consumers, which an alarm does not block.
     connection: &'a Connection,
-    /// The answer of the broker of this link.
+    /// What the broker of this link answered to the probe. It makes some declarations durable.
     transient: TransientQueues,
     /// Whether the broker limits the deliveries of quorum queues by default.
     /// False if the broker sent no version, and then no limit is lifted.
     limits_deliveries: bool,
+    /// For the configuration, and the health, which lists objects that differ.
     inner: &'a Inner,
     /// For all its requests together; each one also ends after `request_timeout`.
     deadline: Deadline,
@@ -74,7 +76,7 @@ pub(crate) struct Declarer<'a> {
 }
 
 impl<'a> Declarer<'a> {
-    /// Opens nothing. `deadline` is for all requests together.
+    /// Opens no channel yet. `deadline` is for all requests together.
     pub(crate) fn new(link: &'a Link, inner: &'a Inner, deadline: Deadline) -> Self {
         // Not the publishing connection: an alarm blocks that one, and every declaration with it.
         let (connection, transient) = (link.consuming.first(), link.transient);
@@ -82,16 +84,14 @@ impl<'a> Declarer<'a> {
         Self { link, connection, transient, limits_deliveries, inner, deadline, channel: None, turn: None }
     }
 
-    /// Declares `exchange`. The default exchange always exists.
+    /// Declares `exchange` as the configuration says. The default exchange always exists.
     ///
     /// A repeated declaration with the same settings has no effect (AMQP 0-9-1, exchange.declare).
     ///
-    /// # Cancellation
-    /// The exchange may exist all the same.
+    /// After a cancellation the exchange may exist all the same.
     ///
-    /// # Errors
-    /// `Topology` if an exchange of another type has its name, or in strict mode one with other settings;
-    /// `Denied`; `TooLarge`.
+    /// Fails with `Topology` if an exchange of another type has its name,
+    /// or in strict mode one with other settings; `Denied`; `TooLarge`.
     pub(crate) async fn exchange(&mut self, exchange: &Exchange) -> Result<()> {
         let kind = match exchange.kind {
             ExchangeKind::Default => return Ok(()),
@@ -114,14 +114,13 @@ impl<'a> Declarer<'a> {
 
     /// Declares the queue of `plan` and the exchanges of its bindings, and binds it.
     ///
-    /// In the order of the reference: exchange, queue, binding. Only the unknown case turns the first two around.
+    /// In the order of the reference: exchange, queue, binding.
+    /// Only the unknown case turns the first two around.
     ///
-    /// # Cancellation
-    /// What was declared stays.
+    /// After a cancellation, what was declared stays.
     ///
-    /// # Errors
-    /// As [`exchange`](Self::exchange); `Topology` also if the queue exists as a stream, or is exclusive to
-    /// another connection.
+    /// Fails as [`exchange`](Self::exchange) does; with `Topology` also
+    /// if the queue exists as a stream, or is exclusive to another connection.
     pub(crate) async fn queue(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short_string("queue", &plan.name)?;
         let stream = is_stream(plan, &self.inner.config);
@@ -147,11 +146,11 @@ impl<'a> Declarer<'a> {
     }
 
     /// Binds the queue of `plan` again, and declares the exchanges that are missing.
+    /// A check of the queues does so with each queue that exists.
     ///
     /// A binding that exists is not duplicated (AMQP 0-9-1, queue.bind).
     ///
-    /// # Errors
-    /// As [`queue`](Self::queue).
+    /// Fails with the broker's error, which names the queue and the exchange.
     pub(crate) async fn bindings(&mut self, plan: &QueuePlan) -> Result<()> {
         let name = short_string("queue", &plan.name)?;
         for binding in &plan.bindings {
@@ -160,13 +159,11 @@ impl<'a> Declarer<'a> {
         Ok(())
     }
 
-    /// Looks a queue up by a passive declare; `None` if it does not exist. A queue without a running process
-    /// exists.
+    /// Looks a queue up by a passive declare; `None` if it does not exist. A queue without a running process exists.
     ///
     /// It keeps an expiring queue alive, because RabbitMQ counts it as a use.
     ///
-    /// # Errors
-    /// The broker's.
+    /// Fails with the broker's error, which names the queue, unless it says that there is none.
     pub(crate) async fn look(&mut self, name: &str) -> Result<Option<QueueCounts>> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let channel = self.channel().await?;
@@ -180,14 +177,13 @@ impl<'a> Declarer<'a> {
         }
     }
 
-    /// Declares a durable queue by its name, as a quorum queue if shared queues are, and without a delivery
-    /// limit: a dead letter must not be dropped because it was inspected often. A queue that exists with a
-    /// limit is used as it is, in strict mode too, because arguments cannot be changed.
+    /// Declares a durable queue by its name, as a quorum queue if shared queues are, and without a delivery limit:
+    /// a dead letter must not be dropped because it was inspected often.
+    /// A queue that exists with a limit is used as it is, in strict mode too, because arguments cannot be changed.
     ///
     /// The first declaration of any peer decides the arguments.
     ///
-    /// # Errors
-    /// As [`queue`](Self::queue).
+    /// Fails as [`queue`](Self::queue) does, except over a delivery limit.
     pub(crate) async fn durable_queue(&mut self, name: &str) -> Result<()> {
         let mut form = ObjectForm { durable: true, auto_delete: false, arguments: FieldTable::default() };
         if self.inner.config.quorum_queues {
@@ -213,8 +209,7 @@ impl<'a> Declarer<'a> {
     /// Declares a queue. If it exists with other settings, repeats the declaration with the existing setting,
     /// one difference at a time: the broker reports only the first one, and a stream may be behind it.
     ///
-    /// # Errors
-    /// As `queue`.
+    /// Fails with the broker's error, which names the queue, if the existing one cannot be used.
     async fn declare_queue(&mut self, name: &ShortString, mut form: ObjectForm) -> Result<()> {
         loop {
             let options = QueueDeclareOptions {
@@ -237,11 +232,10 @@ impl<'a> Declarer<'a> {
         }
     }
 
-    /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared: the one
-    /// of a topic whose last server stops while the next one starts. Then it is declared again.
+    /// Binds `queue`. An exchange that deletes itself may have gone with its last queue since it was declared:
+    /// the one of a topic whose last server stops while the next one starts. Then it is declared again.
     ///
-    /// # Errors
-    /// The broker's, with the exchange; those of `exchange`.
+    /// Fails with the broker's error, which names the exchange.
     async fn bind(&mut self, queue: &ShortString, binding: &Binding) -> Result<()> {
         let exchange = short_string("exchange", &binding.exchange.name)?;
         let key = short_string("routing_key", &binding.routing_key)?;
@@ -260,8 +254,7 @@ impl<'a> Declarer<'a> {
 
     /// The channel of the declarations, opened on demand: after a refused declaration another one.
     ///
-    /// # Errors
-    /// `Refused` at the channel limit; `Timeout`, `Disconnected`.
+    /// Fails with `Refused` at the channel limit; `Timeout`; `Disconnected`.
     async fn channel(&mut self) -> Result<Channel> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
@@ -284,8 +277,8 @@ impl<'a> Declarer<'a> {
     ///
     /// `None` if there was no error. The difference is reported in the health, once.
     ///
-    /// # Errors
-    /// The broker's, if the object cannot be used as it is, strict mode is on, or a delivery limit is to be lifted.
+    /// Fails with the broker's error if the object cannot be used as it is,
+    /// strict mode is on, or a delivery limit is to be lifted.
     fn judge(&mut self, declared: Result<()>) -> Result<Option<String>> {
         self.keep_channel(&declared);
         let Err(error) = declared else { return Ok(None) };
@@ -313,9 +306,9 @@ impl ObjectForm {
     }
 }
 
-/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`). Where transient queues are
-/// denied, as it does under the only ones that work there: a broker that denies the queues takes the exchanges, and would
-/// keep one that no peer can agree with.
+/// As the reference declares them under the same options (oslo.messaging `impl_rabbit.py`).
+/// Where transient queues are denied, as it does under the only ones that work there:
+/// a broker that denies the queues takes the exchanges, and would keep one that no peer can agree with.
 ///
 /// A fanout exchange always deletes itself with its last queue, as that of the reference does.
 fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
@@ -325,8 +318,9 @@ fn exchange_form(kind: ExchangeKind, config: &AmqpConfig, transient: TransientQu
     ObjectForm { durable, auto_delete: fanout || config.auto_delete, arguments: FieldTable::default() }
 }
 
-/// Shared queues are declared as the reference does. A private queue belongs to this process, so it is durable and
-/// expires after its consumer is gone, which every version of RabbitMQ accepts.
+/// Shared queues are declared as the reference does.
+/// A private queue belongs to this process, so it is durable and expires
+/// after its consumer is gone, which every version of RabbitMQ accepts.
 ///
 /// `auto_delete` never applies to a private queue: it would go with a lost connection, and its messages with it.
 fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueues) -> ObjectForm {
@@ -353,8 +347,7 @@ fn queue_form(lifetime: Lifetime, config: &AmqpConfig, transient: TransientQueue
     }
 }
 
-/// As the reference declares it. Messages older than the time that a private queue outlives its consumer are
-/// dropped.
+/// As the reference declares it. Messages older than the time that a private queue outlives its consumer are dropped.
 ///
 /// The age is in whole seconds, at least one. Durable, because RabbitMQ has no other streams.
 fn stream_form(config: &AmqpConfig) -> ObjectForm {
@@ -367,8 +360,7 @@ fn stream_form(config: &AmqpConfig) -> ObjectForm {
     ObjectForm { durable: true, auto_delete: false, arguments }
 }
 
-/// Makes the queue a quorum queue.
-/// The queue must be durable and not exclusive; RabbitMQ refuses anything else.
+/// Adds the argument of a quorum queue, which must be durable and not exclusive: RabbitMQ refuses anything else.
 fn quorum(arguments: &mut FieldTable) {
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
 }
@@ -426,8 +418,7 @@ impl<'a> Difference<'a> {
         self.argument == DELIVERY_LIMIT && self.values.starts_with("the value '-1'")
     }
 
-    /// Whether the object is of an incompatible type: an exchange that routes differently, a stream instead of
-    /// a queue.
+    /// Whether the object is of an incompatible type: an exchange that routes differently, a stream instead of a queue.
     ///
     /// In either direction: a queue where a stream is wanted cannot be read from an offset.
     fn is_unusable(self) -> bool {
@@ -448,8 +439,8 @@ fn is_gone(error: &Error, kind: &str) -> bool {
     error.kind() == ErrorKind::Topology && error.to_string().contains(&format!("NOT_FOUND - no {kind} '"))
 }
 
-/// The error of a publish to an exchange that cannot be declared. Names the exchange.
-/// An error that names one already stays as it is.
+/// The error of a publish to an exchange that cannot be declared.
+/// Names the exchange. An error that names one already stays as it is.
 pub(crate) fn undeclared(error: Error, exchange: &Exchange) -> Error {
     if error.context().any(|(key, _)| key == "exchange") {
         error

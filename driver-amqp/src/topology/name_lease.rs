@@ -1,6 +1,6 @@
-//! Names of private queues that outlive their process, `<hostname>:<processname>:<number>` as the reference makes them
-//! (oslo.messaging `amqpdriver.py:QManager`). A lease reserves one on this machine; the broker refuses a second consumer of
-//! another machine.
+//! Names of private queues that outlive their process,
+//! `<hostname>:<processname>:<number>` as the reference makes them (oslo.messaging `amqpdriver.py:QManager`).
+//! A lease reserves one on this machine; the broker refuses a second consumer of another machine.
 
 use std::io::ErrorKind as Io;
 use std::path::Path;
@@ -19,23 +19,23 @@ const TAKEN: &str =
     "another process consumes the queue of this name; give each process a unique `hostname` and `processname`";
 
 /// Reserves a name on this machine until it is dropped.
+/// Two leases of one kind never have the same number, also in two processes (on Linux).
 /// The kernel or this process frees the name, so a crash leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct NameLease {
     /// The part of queue names that is a random UUID where names are not stable.
     pub(crate) unique: String,
-    /// Held until the lease is dropped.
+    /// Frees the name when it is dropped.
     _held: HeldName,
 }
 
 impl NameLease {
-    /// Reserves the lowest number that is free on this machine for the private queue of `subscription`, so that
-    /// a restarted process gets the same name. `None` for a subscription without such a queue.
+    /// Reserves the lowest number that is free on this machine for the private queue of `subscription`,
+    /// so that a restarted process gets the same name. `None` for a subscription without such a queue.
     ///
-    /// On Linux two processes that start at the same time get different numbers.
+    /// On Linux two processes that start at the same time get different numbers. At most 10,000 numbers are tried.
     ///
-    /// # Errors
-    /// `Config` if the host or program name cannot be read, or no number is free.
+    /// Fails with `Config` if the host or program name cannot be read, or no number is free.
     pub(crate) fn take(config: &AmqpConfig, subscription: &Subscription) -> Result<Option<Self>> {
         let (host, process) = (hostname(config)?, processname(config)?);
         // From 1, so that a restarted process finds the queue that it left.
@@ -53,8 +53,8 @@ impl NameLease {
     }
 }
 
-/// The error of a queue that has another consumer.
-/// `Topology`, not transient, executed `No`. It names the queue, so the recovery knows its role.
+/// The error of a queue with a stable name that has another consumer: `Topology`, not transient, executed `No`.
+/// It names the queue, so the recovery knows its role.
 pub(crate) fn taken(queue: &str) -> Error {
     Error::new(ErrorKind::Topology, "consume")
         .with_executed(Executed::No)
@@ -62,16 +62,14 @@ pub(crate) fn taken(queue: &str) -> Error {
         .with_context("reason", TAKEN)
 }
 
-/// Whether `error` is [`taken`].
-/// Compared by the reason, because core has no kind of its own for it.
+/// Whether `error` is [`taken`]. Compared by the reason, because core has no kind of its own for it.
 pub(crate) fn is_taken(error: &Error) -> bool {
     error.context().any(|(key, value)| key == "reason" && value == TAKEN)
 }
 
-/// The configured host name, or the one of the system.
+/// The configured host name, or the node name of the system (`uname`), without a lookup.
 ///
-/// # Errors
-/// `Config`.
+/// Fails with `Config` if the system's name is not UTF-8.
 fn hostname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.hostname {
         return Ok(name.clone());
@@ -82,8 +80,7 @@ fn hostname(config: &AmqpConfig) -> Result<String> {
 
 /// The configured name, or the file name of the program, as the reference takes that of the script.
 ///
-/// # Errors
-/// `Config`.
+/// Fails with `Config` if the program has no name, or one that is not UTF-8.
 fn processname(config: &AmqpConfig) -> Result<String> {
     if let Some(name) = &config.processname {
         return Ok(name.clone());
@@ -93,20 +90,21 @@ fn processname(config: &AmqpConfig) -> Result<String> {
     name.ok_or_else(|| refused("the program name is not UTF-8; set `processname`"))
 }
 
-/// `Config`, with what to set.
+/// `Config`, with the option to set or the cause in `reason`.
 fn refused(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "name a queue").with_context("reason", reason)
 }
 
-/// An abstract socket of that name, which the kernel frees when the process ends, however it ends. A lock file
-/// would have to be cleaned up. The counter of the reference belongs to one group of processes: another group
-/// starts at 1 again, and takes the same names.
+/// An abstract socket of that name, which the kernel frees when the process ends, however it ends.
+/// A lock file would have to be cleaned up. The counter of the reference belongs to one group of processes:
+/// another group starts at 1 again, and takes the same names.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
 struct HeldName(#[allow(dead_code, reason = "it is held, and nothing else")] std::os::unix::net::UnixDatagram);
 
 #[cfg(target_os = "linux")]
 impl HeldName {
+    /// Fails with `AddrInUse` if any process of this machine holds the name, in the same network namespace.
     fn take(queue: &str) -> std::io::Result<Self> {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -118,8 +116,7 @@ impl HeldName {
     }
 }
 
-/// On other systems a name is reserved in this process only; the broker refuses a second consumer of another
-/// process.
+/// On other systems a name is reserved in this process only; the broker refuses a second consumer of another process.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
 struct HeldName(u64);
@@ -130,9 +127,11 @@ mod table {
     use std::io;
     use std::sync::{Mutex, PoisonError};
 
+    /// The hashes of the names that this process holds.
     static HELD: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
     impl super::HeldName {
+        /// Fails with `AddrInUse` if this process holds the name already.
         pub(super) fn take(queue: &str) -> io::Result<Self> {
             let name = super::fnv(queue);
             let new = HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
@@ -141,6 +140,7 @@ mod table {
     }
 
     impl Drop for super::HeldName {
+        /// Frees the name for the next lease of this process.
         fn drop(&mut self) {
             HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
         }

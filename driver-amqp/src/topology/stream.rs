@@ -1,5 +1,5 @@
-//! Fanouts over streams, `rabbit_stream_fanout` of the reference: each topic has one stream, under the name of its
-//! exchange, and every server reads all of it from its own offset.
+//! Fanouts over streams, `rabbit_stream_fanout` of the reference: each topic has one stream,
+//! under the name of its exchange, and every server reads all of it from its own offset.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,8 +14,8 @@ use crate::config::AmqpConfig;
 /// RabbitMQ numbers the messages of a stream from 0.
 const OFFSET: &str = "x-stream-offset";
 
-/// The longest gap between offsets that is no loss: each segment of a stream begins with an entry of the broker (a
-/// snapshot of tracked offsets), which takes one offset.
+/// The longest gap between offsets that is no loss:
+/// each segment of a stream begins with an entry of the broker (a snapshot of tracked offsets), which takes one offset.
 const OWN_ENTRY: u64 = 1;
 
 /// Whether the queue of `plan` is a stream under this configuration.
@@ -35,7 +35,7 @@ pub(crate) fn named(mut queues: Vec<QueuePlan>, config: &AmqpConfig) -> Vec<Queu
     queues
 }
 
-/// How far one listener has read its stream.
+/// How far one listener has read its stream, for its next consumer.
 /// It lives in this process only: after a restart a listener reads new messages, as with a fanout queue.
 #[derive(Debug)]
 pub(crate) struct StreamPosition {
@@ -48,8 +48,8 @@ pub(crate) struct StreamPosition {
 /// Both are empty before the first subscription.
 #[derive(Debug, Clone, Copy, Default)]
 struct ReadState {
-    /// The offset after the last message that was handed over. `None` if none was, or the stream may have been
-    /// recreated.
+    /// The offset after the last message that was handed over.
+    /// `None` if none was, or the stream may have been recreated.
     next: Option<i64>,
     /// When the last message was handed over; before the first, when the listener subscribed.
     at: Option<SystemTime>,
@@ -57,14 +57,15 @@ struct ReadState {
 
 impl StreamPosition {
     /// The position of a listener of `queues` that has read nothing.
+    /// Without a stream among them, no message moves the position.
     pub(crate) fn new(queues: &[QueuePlan], config: &AmqpConfig) -> Self {
         let stream = queues.iter().find(|queue| is_stream(queue, config)).map(|queue| queue.name.clone());
         Self { stream, read: Mutex::default() }
     }
 
-    /// The offset to start from. The first time, only new messages; later, after the last message that was
-    /// handed over. Where that is unknown, the messages since the listener subscribed, by the clock of this
-    /// machine and to the second.
+    /// The offset to start from. The first time, only new messages; later, after the last message that was handed over.
+    /// Where that is unknown, the messages since the listener subscribed,
+    /// by the clock of this machine and to the second.
     ///
     /// The reference starts at the `last` chunk, so it may run messages again that it ran before a restart.
     pub(crate) fn arguments(&self) -> FieldTable {
@@ -80,15 +81,15 @@ impl StreamPosition {
         arguments
     }
 
-    /// Notes that the listener has subscribed.
-    /// Only the first call counts, so a later subscription starts where the first one would have.
+    /// Notes the time of the first subscription. Only the first call counts,
+    /// so a later subscription starts where the first one would have.
     pub(crate) fn began(&self) {
         self.lock().at.get_or_insert_with(SystemTime::now);
     }
 
-    /// Notes that `delivery` of `queue` is handed over. Returns how many messages are missing before it,
-    /// accurate to one per segment: offsets are consecutive except for the broker's own entries, so a larger
-    /// gap is what retention deleted unread.
+    /// Notes that `delivery` of `queue` is handed over.
+    /// Returns how many messages are missing before it, accurate to one per segment:
+    /// offsets are consecutive except for the broker's own entries, so a larger gap is what retention deleted unread.
     ///
     /// 0 for any other queue, and for a message without an offset.
     #[must_use]
@@ -107,12 +108,14 @@ impl StreamPosition {
         u64::try_from(offset.saturating_sub(expected)).ok().filter(|gap| *gap > OWN_ENTRY).unwrap_or(0)
     }
 
-    /// Forgets the offset after the broker cancelled the consumer: a recreated stream counts from zero again.
-    /// The next subscription then starts by time.
+    /// Forgets the offset after the broker cancelled the consumer:
+    /// a recreated stream counts from zero again. The next subscription then starts by time.
     pub(crate) fn doubt(&self) {
         self.lock().next = None;
     }
 
+    /// Held to read or replace both values at once.
+    /// A panic meanwhile cannot leave one of them alone, so poison is ignored.
     fn lock(&self) -> MutexGuard<'_, ReadState> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -120,7 +120,9 @@ fn limits_are_arguments_of_shared_quorum_queues_alone() {
 /// A limit that an operator configured is another difference, which is adopted or refused like any other.
 #[test]
 fn only_a_limit_that_we_wanted_lifted_is_declared_again_without_it() {
+    /// The broker's text up to the values, which decide.
     const HEAD: &str = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received";
+    /// The other text with this argument: a classic queue knows no limit.
     const CLASSIC: &str = "PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'q' in vhost '/' of queue type rabbit_classic_queue";
     for (rest, lifted) in [
         ("the value '-1' of type 'signedint' but current is none", true),

@@ -21,8 +21,8 @@ pub enum Cut {
 
 /// What happens to one publish. Each fault is something that RabbitMQ or the network can do.
 ///
-/// Add one with [`Faults::add`](crate::Faults::add), or several at random with
-/// [`Faults::at_random`](crate::Faults::at_random).
+/// [`Faults::add`](crate::Faults::add) injects one by a rule; [`Faults::at_random`](crate::Faults::at_random) injects
+/// several by a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -33,20 +33,21 @@ pub enum Fault {
     Delay(Duration),
     /// The message arrives twice and neither copy is marked as redelivered, as after a publisher's retry.
     Duplicate,
-    /// The message is confirmed, but arrives after the next message of any publisher, or after this long if there is none.
+    /// The message is confirmed, but arrives after the next message of any
+    /// publisher, or after this long if there is none.
     Reorder(Duration),
     /// The broker answers with `basic.nack`: the publish fails with `Refused`.
     Nack,
-    /// The broker acts as if no queue were bound: a mandatory publish fails with `Undeliverable`, any other one succeeds and
-    /// its message is lost.
+    /// The broker acts as if no queue were bound: a mandatory publish fails with `Undeliverable`,
+    /// any other one succeeds and its message is lost.
     Return,
-    /// The publisher's connection is cut.
+    /// The publisher's connection is cut before its message leaves, or before its confirm arrives.
     Disconnect(Cut),
     /// The broker restarts while the message is in flight: every connection is cut and the message is lost.
     Kill,
 }
 
-/// Which publishes a rule matches.
+/// User code: it runs under the lock of the rules, never under that of the broker.
 type Predicate = dyn Fn(&Address, &Message) -> bool + Send + Sync;
 
 /// Which publishes meet a [`Fault`]. Default: the next one.
@@ -54,7 +55,7 @@ type Predicate = dyn Fn(&Address, &Message) -> bool + Send + Sync;
 /// Rules count publishes of every transport of the broker, in the order in which they begin.
 #[derive(Clone)]
 pub struct FaultRule {
-    /// What happens to the publishes that meet the rule.
+    /// Fixed when the rule is made; the other fields select the publishes that meet it.
     fault: Fault,
     /// How many matching publishes to let pass before the first one meets the fault.
     skip: u64,
@@ -65,14 +66,14 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Applies `fault` to the next publish.
+    /// Applies `fault` to the next publish of any transport, and then to none.
     #[must_use]
     pub fn new(fault: Fault) -> Self {
         Self { fault, skip: 0, left: 1, matches: Arc::new(|_, _| true) }
     }
 
-    /// Counts only publishes for which `matches` returns `true`. The predicate must not use the broker, whose publish waits
-    /// for it.
+    /// Counts only publishes for which `matches` returns `true`. The predicate must
+    /// not use the broker, whose publish waits for it.
     ///
     /// The predicate sees the address and the message as the publisher passed them. Calling this again replaces it.
     #[must_use]
@@ -99,7 +100,7 @@ impl FaultRule {
         self
     }
 
-    /// Applies to every matching publish from then on.
+    /// Applies to every matching publish that [`after`](Self::after) does not let pass, without an end.
     #[must_use]
     pub fn always(self) -> Self {
         self.times(u64::MAX)
@@ -109,7 +110,8 @@ impl FaultRule {
         self.fault
     }
 
-    /// Counts a publish and returns whether this rule applies to it. It does not if `taken`: an earlier rule already applies.
+    /// Counts a publish and returns whether this rule applies to it. It does
+    /// not if `taken`: an earlier rule already applies.
     pub(crate) fn is_due(&mut self, to: &Address, message: &Message, taken: bool) -> bool {
         if self.left == 0 || !(self.matches)(to, message) {
             return false;

@@ -7,14 +7,14 @@ use oslo_messaging::driver::{Address, Message};
 
 use super::{Fault, FaultRule};
 
-/// The rules and the seed of one broker.
+/// The rules and the seed of one broker, whose transports all share them.
 ///
-/// Shared by every transport of the broker.
+/// Has a lock of its own, because predicates are user code.
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     /// Whether there are any. Publishes of a broker without faults skip the lock.
     armed: AtomicBool,
-    /// For [`Faults::met`](crate::Faults::met).
+    /// Publishes that met a fault since the broker was made.
     met: AtomicU64,
     rules: Mutex<Rules>,
 }
@@ -26,7 +26,7 @@ struct Rules {
     random: Option<Random>,
 }
 
-/// Faults drawn from a seed.
+/// Faults drawn from a seed: the order of publishes alone decides which one meets which fault.
 #[derive(Debug)]
 struct Random {
     /// The state of the generator; every draw changes it.
@@ -52,7 +52,7 @@ impl FaultPlan {
         self.armed.store(false, Ordering::Release);
     }
 
-    /// How many publishes met a fault.
+    /// Counts the publishes of all transports; [`clear`](Self::clear) does not reset it.
     pub(crate) fn met(&self) -> u64 {
         self.met.load(Ordering::Relaxed)
     }
@@ -69,6 +69,7 @@ impl FaultPlan {
         Some(fault)
     }
 
+    /// Also works after a predicate panicked under the lock.
     fn rules(&self) -> MutexGuard<'_, Rules> {
         // A predicate may have panicked while the lock was held; it cannot leave the rules half changed.
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
@@ -76,6 +77,7 @@ impl FaultPlan {
 }
 
 impl Rules {
+    /// Later rules count the publish too, but do not apply to it.
     fn next(&mut self, to: &Address, message: &Message) -> Option<Fault> {
         // Every rule counts every publish it matches, also those that an earlier rule takes.
         let mut due = None;
@@ -98,9 +100,9 @@ impl Random {
         Some(self.faults[index])
     }
 
-    /// `SplitMix64`.
+    /// The next number of `SplitMix64`.
     ///
-    /// The next number of the generator.
+    /// Written here, so that no update of a crate changes the faults of a seed.
     fn draw(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.seed;

@@ -16,6 +16,7 @@ use crate::state::queue::Entry;
 /// One consumer of a channel. A subscription has one for each of its queues.
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
+    /// May be deleted before the consumer ends; the consumer then receives nothing more.
     pub(crate) queue: Id,
     /// Whether closing the listener deletes the queue: it is private.
     pub(crate) owns_queue: bool,
@@ -28,13 +29,13 @@ pub(crate) struct Consumer {
 pub(crate) struct Delivery {
     /// Index of the consumer in its channel.
     pub(crate) consumer: usize,
-    /// The message, with its position in the queue.
+    /// The message; it keeps its position in the queue, to which a requeue returns it.
     pub(crate) entry: Entry,
 }
 
-/// How a receiver settles a message.
+/// How a receiver settles a message. Each way frees one place in the window.
 ///
-/// All three end the delivery; they differ in what happens to the message.
+/// A requeued message returns to its queue; an acknowledged or rejected one is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
     Acknowledge,
@@ -56,7 +57,8 @@ pub(crate) struct Channel {
     pub(crate) buffer: VecDeque<Delivery>,
     /// Polled and unsettled, by delivery tag.
     unsettled: IdMap<Delivery>,
-    /// How many unsettled messages each consumer may have: RabbitMQ counts `basic.qos` with `global=false` per consumer.
+    /// How many unsettled messages each consumer may have: RabbitMQ counts
+    /// `basic.qos` with `global=false` per consumer.
     window: usize,
     /// Tags count up, as delivery tags of AMQP do.
     next_tag: Id,
@@ -77,7 +79,7 @@ impl Channel {
         }
     }
 
-    /// Adds a consumer and returns its index.
+    /// Returns the index of the new consumer, which stays valid: a channel keeps its consumers until it ends.
     pub(crate) fn add_consumer(&mut self, queue: Id, owns_queue: bool) -> usize {
         self.consumers.push(Consumer { queue, owns_queue, unsettled: 0 });
         self.consumers.len() - 1
@@ -119,8 +121,8 @@ impl BrokerState {
         id
     }
 
-    /// Settles the message under `tag` of `channel`. Returns `false` if there is none: an interruption took it back, or the
-    /// channel ended.
+    /// Settles the message under `tag` of `channel`. Returns `false` if there is none: an
+    /// interruption took it back, or the channel ended.
     ///
     /// A requeued message returns to its queue marked as redelivered; acknowledged and rejected ones are gone. The
     /// freed place in the window is filled at once.
@@ -143,8 +145,8 @@ impl BrokerState {
         true
     }
 
-    /// Counts one message of `consumer` as settled, which may make the consumer available to its queue again. Returns the
-    /// queue.
+    /// Counts one message of `consumer` as settled, which may make the consumer
+    /// available to its queue again. Returns the queue.
     ///
     /// Called once for each settled delivery.
     pub(crate) fn release(&mut self, channel: Id, consumer: usize) -> Id {
@@ -175,8 +177,8 @@ impl BrokerState {
         }
     }
 
-    /// Ends a channel: its consumers stop, and its unsettled messages return to their queues, marked as redelivered. Private
-    /// queues start to expire.
+    /// Ends a channel: its consumers stop, and its unsettled messages return to their queues, marked
+    /// as redelivered. Private queues start to expire.
     ///
     /// Waiting polls and later settlements fail with the error of `end`. A second call has no effect.
     pub(crate) fn end_channel(&mut self, id: Id, end: &EndReason) {
@@ -195,7 +197,7 @@ impl BrokerState {
         }
     }
 
-    /// The queues that the channel consumes.
+    /// The queue of each consumer, in the order in which they were added.
     ///
     /// Empty if the channel has ended.
     pub(crate) fn queues_of(&self, id: Id) -> Vec<Id> {
@@ -203,11 +205,11 @@ impl BrokerState {
         consumers.iter().map(|consumer| consumer.queue).collect()
     }
 
-    /// Requeues the unsettled messages of a channel, marked as redelivered, as if its connection was lost and restored: the
-    /// consumers continue, and the polled messages cannot be settled any more.
+    /// Requeues the unsettled messages of a channel, marked as redelivered, as if its connection was lost and restored:
+    /// the consumers continue, and the polled messages cannot be settled any more.
     ///
-    /// Does not deliver: the caller first interrupts every channel, so that no message returns to a channel that is
-    /// about to be interrupted.
+    /// Does not deliver: the caller first interrupts every channel, so that no message returns
+    /// to a channel that is about to be interrupted.
     pub(crate) fn interrupt_channel(&mut self, id: Id) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let (window, stopped) = (channel.window, channel.stopped);
@@ -225,7 +227,7 @@ impl BrokerState {
         }
     }
 
-    /// Requeues the unsettled messages of lost `consumers`.
+    /// Requeues `held`, marked as redelivered. Under a delivery limit each counts as a failed delivery.
     ///
     /// `consumers` are passed separately, because the channel may be removed already.
     fn requeue_all(&mut self, mut held: Vec<Delivery>, consumers: &[Consumer]) {
@@ -253,7 +255,8 @@ impl BrokerState {
         self.end_channel(id, &EndReason::Closed);
     }
 
-    /// Returns `entry` to its position, marked as redelivered, or drops it if that exceeds the delivery limit of its queue.
+    /// Returns `entry` to its position, marked as redelivered, or drops it if
+    /// that exceeds the delivery limit of its queue.
     ///
     /// Counts the failed delivery first, if `reason` counts under the limit.
     fn requeue(&mut self, queue: Id, mut entry: Entry, reason: ReturnReason) {

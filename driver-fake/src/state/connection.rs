@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::state::BrokerState;
 use crate::state::id::Id;
 
-/// Why a connection or a channel ended.
+/// The end of a connection or a channel: by its owner, or by a fault.
 ///
 /// Decides the error kind of later operations and the final health.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl EndReason {
         }
     }
 
-    /// The health of a connection that ended for this reason.
+    /// The last state that watchers of the health get.
     fn state(&self) -> State {
         match self {
             Self::Closed => State::Closed,
@@ -46,7 +46,7 @@ impl EndReason {
     }
 }
 
-/// The reason that a cut gives its connection.
+/// Why the connection of a cut transport ended: lost, so what was in flight may have had its effect.
 pub(crate) fn cut() -> EndReason {
     EndReason::Lost("the connection was cut".to_owned())
 }
@@ -75,8 +75,8 @@ impl Connection {
         self.health.send_modify(|health| health.state = state);
     }
 
-    /// Adds to the health of the transport how an existing queue differs from the one it would have declared. Watchers are
-    /// notified once for each difference.
+    /// Adds to the health of the transport how an existing queue differs from the one it would have declared.
+    /// Watchers are notified once for each difference.
     pub(crate) fn report_drift(&self, difference: String) {
         self.health.send_if_modified(|health| {
             let new = !health.drift.contains(&difference);
@@ -108,17 +108,17 @@ impl BrokerState {
         (id, watched)
     }
 
-    /// Whether `connection` can publish now.
+    /// `Blocked` while an alarm is raised, which holds up every connection of the broker.
     ///
-    /// # Errors
-    /// The connection has ended.
+    /// Fails with `Closed` or `Disconnected` if the connection has ended.
     pub(crate) fn admit(&self, connection: Id, operation: &'static str) -> Result<Admission, Error> {
         self.check_connection(connection, operation)?;
         Ok(if self.blocked.is_some() { Admission::Blocked } else { Admission::Open })
     }
 
-    /// # Errors
-    /// The connection has ended.
+    /// Fails with `Closed` or `Disconnected`, by the reason of the connection's end.
+    ///
+    /// A connection whose transport was dropped is forgotten, and counts as closed.
     pub(crate) fn check_connection(&self, connection: Id, operation: &'static str) -> Result<(), Error> {
         match self.connections.get(&connection).map(|connection| &connection.end) {
             Some(None) => Ok(()),

@@ -30,13 +30,14 @@ struct DelayedPublish {
     /// Whether an arrival without a queue is an error.
     mandatory: bool,
     until: Until,
+    /// Completes the publish that waits. Sending fails if the publisher has given up, which does not matter.
     result: oneshot::Sender<Result<()>>,
 }
 
 /// The delayed messages, by the time they arrive; those of one time in the order of their publishes.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
-    /// By due time, then by id.
+    /// By due time, then by id, which counts up with each publish.
     publishes: BTreeMap<(Instant, Id), DelayedPublish>,
 }
 
@@ -49,7 +50,7 @@ impl Delayed {
         self.publishes.len()
     }
 
-    /// When the next message arrives.
+    /// When the next message arrives. Waiting polls sleep until then, since nothing else wakes them for it.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.publishes.first_key_value().map(|((due, _), _)| *due)
     }
@@ -77,7 +78,7 @@ impl BrokerState {
         arrived
     }
 
-    /// Delivers the delayed message that is due first.
+    /// Delivers the delayed message that is due first. The caller has checked that its time has come.
     ///
     /// The result reaches the publisher if it still waits.
     pub(crate) fn deliver_next_delayed(&mut self) {
@@ -86,9 +87,9 @@ impl BrokerState {
         }
     }
 
-    /// Delivers the messages that waited for another publish.
+    /// Delivers the messages that waited for another publish, after that one.
     ///
-    /// In the order of their publishes.
+    /// They arrive by the end of their time; those of one time in the order of their publishes.
     pub(crate) fn release_overtaken(&mut self) {
         if self.delayed.is_empty() {
             return;
@@ -102,7 +103,7 @@ impl BrokerState {
         }
     }
 
-    /// Routes the message now, and completes the publish.
+    /// Declares and routes as the publish would have done without a delay.
     fn finish(&mut self, publish: DelayedPublish) {
         let DelayedPublish { connection, to, message, mandatory, result, .. } = publish;
         let routed = self.declare_destination(connection, &to).and_then(|()| self.route(&to, message, mandatory));

@@ -11,10 +11,11 @@ use crate::state::id::Id;
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) kind: ExchangeKind,
-    /// Bindings whose key is compared as it is: all of a fanout exchange, and those of a topic exchange without wildcards.
+    /// Bindings whose key is compared as it is: all of a fanout exchange,
+    /// and those of a topic exchange without wildcards.
     exact: HashMap<Arc<str>, Vec<Id>>,
-    /// Bindings with wildcards, in the order in which they were made. Each is compared with every key that the
-    /// exchange routes.
+    /// Bindings with wildcards, in the order in which they were made. Each is
+    /// compared with every key that the exchange routes.
     patterns: Vec<(Arc<str>, Id)>,
 }
 
@@ -37,7 +38,7 @@ impl Exchange {
         }
     }
 
-    /// Removes every binding of `queue`.
+    /// Removes every binding of `queue`, by whatever key; its deletion calls this.
     pub(crate) fn unbind(&mut self, queue: Id) {
         self.exact.retain(|_, queues| {
             queues.retain(|id| *id != queue);
@@ -65,7 +66,7 @@ impl Exchange {
         }
     }
 
-    /// Every binding, as its key and its queue.
+    /// Every binding as its key and its queue: exact keys in any order, then patterns in the order of their making.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = (&str, Id)> {
         let exact = self.exact.iter().flat_map(|(key, queues)| queues.iter().map(move |queue| (&**key, *queue)));
         exact.chain(self.patterns.iter().map(|(key, queue)| (&**key, *queue)))
@@ -90,7 +91,8 @@ fn has_wildcard(key: &str) -> bool {
 fn matches(pattern: &str, key: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('.').collect();
     let key: Vec<&str> = words(key);
-    // `reached[n]`: whether the pattern so far can match the first n words of the key. Linear in both, unlike backtracking.
+    // `reached[n]`: whether the pattern so far can match the first n words of the key.
+    // Takes time in proportion to pattern times key, where backtracking would take exponential time.
     let mut reached = vec![false; key.len() + 1];
     reached[0] = true;
     for word in pattern {

@@ -15,11 +15,11 @@ use crate::state::exchange::Exchange;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueState {
-    /// The name that publishers and listeners use.
+    /// The name, which is also the routing key that reaches it through the default exchange.
     pub name: String,
     /// Whether it survives its consumers.
     pub lifetime: Lifetime,
-    /// How many messages wait for a consumer.
+    /// How many messages wait for a consumer, including expired ones behind one that has not expired.
     pub ready: usize,
     /// How many messages were delivered and are unsettled.
     pub unsettled: usize,
@@ -34,27 +34,27 @@ impl QueueState {
     }
 }
 
-/// An exchange at the time of the call.
+/// An exchange at the time of the call; the default exchange is never among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExchangeState {
-    /// The name; empty for the default exchange.
+    /// The name by which it was declared, which is never empty.
     pub name: String,
     /// How it routes messages: by key, or to every queue.
     pub kind: ExchangeKind,
 }
 
-/// A binding of a queue to an exchange.
+/// A binding that a subscription or a publish declared.
 ///
 /// Ordered by exchange, then key, then queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct BindingState {
-    /// The name of the exchange that routes.
+    /// The name of a declared exchange; bindings to the default exchange are implicit and not listed.
     pub exchange: String,
     /// The key that a message must have; it may contain the wildcards of a topic exchange.
     pub routing_key: String,
-    /// The name of the queue that gets the messages.
+    /// The name of a queue that exists: deleting a queue removes its bindings.
     pub queue: String,
 }
 
@@ -66,12 +66,12 @@ pub struct BindingState {
 pub struct Leftovers {
     /// The queues with messages or consumers, and the private queues that wait to expire.
     pub queues: Vec<QueueState>,
-    /// How many messages a fault delays.
+    /// How many messages a fault delays; they are in no queue yet.
     pub delayed: usize,
 }
 
 impl Leftovers {
-    /// Whether nothing is left.
+    /// Whether no queue is listed and no message is delayed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty() && self.delayed == 0
@@ -122,7 +122,7 @@ impl BrokerState {
         states
     }
 
-    /// The declared exchanges by name.
+    /// The declared exchanges, sorted by name, since their map has no order.
     pub(crate) fn exchange_states(&self) -> Vec<ExchangeState> {
         let state =
             |(name, exchange): (&Arc<str>, &Exchange)| ExchangeState { name: name.to_string(), kind: exchange.kind };
@@ -131,7 +131,7 @@ impl BrokerState {
         states
     }
 
-    /// The declared bindings by exchange, key and queue.
+    /// The declared bindings, sorted by exchange, then key, then queue.
     ///
     /// Exchanges without a binding do not appear.
     pub(crate) fn binding_states(&self) -> Vec<BindingState> {
@@ -150,7 +150,7 @@ impl BrokerState {
         states
     }
 
-    /// For [`FakeBroker::leftovers`](crate::FakeBroker::leftovers).
+    /// Leaves out idle shared queues: they are durable, so every program leaves them behind.
     pub(crate) fn leftovers(&mut self) -> Leftovers {
         let mut queues = self.queue_states();
         queues.retain(|queue| !queue.is_idle());

@@ -9,7 +9,8 @@ use crate::state::connection::EndReason;
 /// What a listener shares with the broker: how it ended, and a wake-up for new messages.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    /// Notified when a message arrives for an empty buffer, when the listener stops or ends, and when a message is delayed.
+    /// Notified when a message arrives for an empty buffer, when the listener
+    /// stops or ends, and when a message is delayed.
     pub(crate) wake_up: Notify,
     /// Set once, when the channel ends and its unsettled messages are back in their queues.
     pub(crate) end: OnceLock<EndReason>,

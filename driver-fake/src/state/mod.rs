@@ -1,7 +1,7 @@
 //! Everything a broker knows, behind one lock. Each operation is a method, in the file of what it is about; none waits.
 //!
-//! - A publish: [`destination`] says what to declare, `topology` declares, `exchange` and `routing` find the queues, `queue`
-//!   keeps the message, and `routing` delivers it to a consumer.
+//! - A publish: [`destination`] says what to declare, `topology` declares, `exchange` and `routing` find the queues,
+//!   `queue` keeps the message, and `routing` delivers it to a consumer.
 //! - A subscription: `topology` declares and consumes, [`channel`] keeps the consumers and their unsettled messages.
 //! - An end: [`connection`] ends its channels, `channel` requeues, `topology` lets private queues expire.
 //! - A delay: [`delayed`] keeps the message until an operation finds that it is due.
@@ -33,14 +33,14 @@ use crate::state::id::{Id, IdMap};
 use crate::state::mailbox::WakeUps;
 use crate::state::queue::Queue;
 
-/// The state of a broker.
+/// The state of a broker. `Shared::with` is the only way to it.
 ///
 /// Invariant between operations: no queue has both a ready message that has not expired and a consumer with room.
 ///
 /// Ids, not references, connect its parts, so that any part can be removed: a stale id finds nothing.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerState {
-    /// The limits, fixed when the broker is made.
+    /// The limits. They stay as they are, except for the delivery limit.
     pub(crate) config: FakeConfig,
     /// Declared exchanges by name. The default exchange is not among them: it routes by queue name.
     pub(crate) exchanges: HashMap<Arc<str>, Exchange>,
@@ -48,9 +48,9 @@ pub(crate) struct BrokerState {
     pub(crate) queue_ids: HashMap<Arc<str>, Id>,
     /// By id. An id is never used again, so a stale one finds nothing.
     pub(crate) queues: IdMap<Queue>,
-    /// One for each open listener.
+    /// One for each listener that was not closed, dropped or lost.
     pub(crate) channels: IdMap<Channel>,
-    /// One for each transport.
+    /// One for each transport that was not dropped, also after its end.
     pub(crate) connections: IdMap<Connection>,
     /// The private queues without a consumer, by the time they are deleted.
     pub(crate) expiring: BTreeSet<(Instant, Id)>,
@@ -78,7 +78,8 @@ impl BrokerState {
         self.last_id
     }
 
-    /// Deletes expired queues and delivers delayed messages that became due since the last operation, in the order of time.
+    /// Deletes expired queues and delivers delayed messages that became due
+    /// since the last operation, in the order of time.
     ///
     /// There is no timer: every access to the state calls this first, so no caller can see the difference.
     pub(crate) fn apply_due(&mut self) {

@@ -38,11 +38,11 @@ pub(crate) struct Queue {
     pub(crate) id: Id,
     pub(crate) name: Arc<str>,
     pub(crate) lifetime: Lifetime,
-    /// Whether it is exclusive to another program.
+    /// Whether it is exclusive to another program: declaring it then fails with `Topology`.
     pub(crate) exclusive: bool,
     /// When it will be deleted: set while a private queue has no consumer.
     pub(crate) expires: Option<Instant>,
-    /// How many messages were delivered and are unsettled.
+    /// How many of its messages are delivered and unsettled; the channels of its consumers hold them.
     pub(crate) unsettled: usize,
     /// How many consumers share its messages in turn.
     pub(crate) consumers: usize,
@@ -50,7 +50,7 @@ pub(crate) struct Queue {
     pub(crate) bound_to: Vec<Arc<str>>,
     /// Ordered by position, so that a message that returns takes its old place.
     ready: VecDeque<Entry>,
-    /// The position of the next new message.
+    /// Counts up with each arrival, so that no two messages share a position.
     next_position: u64,
     /// The consumers with room in their windows, in the order of the round.
     available: VecDeque<ConsumerId>,
@@ -128,20 +128,20 @@ impl Queue {
         self.ready.is_empty()
     }
 
-    /// Removes the next consumer from the round. The caller adds it again with [`add_available`](Self::add_available) if it
-    /// has room left.
+    /// Removes the next consumer from the round. The caller adds it again with
+    /// [`add_available`](Self::add_available) if it has room left.
     ///
     /// `None` if no consumer has room.
     pub(crate) fn next_available(&mut self) -> Option<ConsumerId> {
         self.available.pop_front()
     }
 
-    /// Adds `consumer` at the end of the round.
+    /// Adds `consumer` at the end of the round: the others get a message before it does.
     pub(crate) fn add_available(&mut self, consumer: ConsumerId) {
         self.available.push_back(consumer);
     }
 
-    /// Removes `consumer` from the round, if it is in it.
+    /// Has no effect on a consumer without room, which is not in the round.
     pub(crate) fn remove_available(&mut self, consumer: ConsumerId) {
         self.available.retain(|other| *other != consumer);
     }

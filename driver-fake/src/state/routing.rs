@@ -14,10 +14,9 @@ use crate::state::queue::Entry;
 impl BrokerState {
     /// Declares what the address declares and routes the message.
     ///
-    /// # Errors
-    /// `Topology` if a declaration conflicts; `Undeliverable` if `mandatory` and no queue is bound.
+    /// Fails with `Topology` if a declaration conflicts, and with `Undeliverable` if `mandatory` and no queue is bound.
     ///
-    /// Messages that wait to be overtaken arrive after this one.
+    /// Messages that wait to be overtaken arrive after this one, unless it fails.
     pub(crate) fn publish(
         &mut self,
         connection: Id,

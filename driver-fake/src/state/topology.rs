@@ -15,8 +15,7 @@ use crate::state::queue::Queue;
 impl BrokerState {
     /// Declares the exchange of a publish and, if its address asks for one, the queue.
     ///
-    /// # Errors
-    /// `Topology` if an exchange or a queue of that name exists and cannot be adopted.
+    /// Fails with `Topology` if the exchange exists with another kind, or the queue is exclusive to another program.
     pub(crate) fn declare_destination(&mut self, connection: Id, to: &Destination) -> Result<()> {
         const OPERATION: &str = "publish";
         self.declare_exchange(&to.exchange, OPERATION)?;
@@ -33,10 +32,9 @@ impl BrokerState {
         Ok(())
     }
 
-    /// Declares and binds one queue of a subscription.
+    /// Declares the exchanges and the queue of `plan`, then binds them. What was declared before an error stays.
     ///
-    /// # Errors
-    /// `Topology`, as for a publish.
+    /// Fails with `Topology`, as [`declare_destination`](Self::declare_destination) does.
     pub(crate) fn declare_plan(&mut self, connection: Id, plan: &QueuePlan) -> Result<Id> {
         const OPERATION: &str = "subscribe";
         for binding in &plan.bindings {
@@ -51,8 +49,7 @@ impl BrokerState {
 
     /// Creates an exchange, or adopts an existing one of the same kind.
     ///
-    /// # Errors
-    /// `Topology` if it exists with another kind.
+    /// Fails with `Topology` if it exists with another kind.
     pub(crate) fn declare_exchange(&mut self, exchange: &ExchangeName, operation: &'static str) -> Result<()> {
         if exchange.kind == ExchangeKind::Default {
             return Ok(());
@@ -73,8 +70,7 @@ impl BrokerState {
 
     /// Creates a queue, or adopts the existing one and reports in the health of the connection how it differs.
     ///
-    /// # Errors
-    /// `Topology` if the existing queue is exclusive to another program.
+    /// Fails with `Topology` if the existing queue is exclusive to another program.
     pub(crate) fn declare_queue(
         &mut self,
         connection: Id,
@@ -153,8 +149,8 @@ impl BrokerState {
         }
     }
 
-    /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last binding, as the reference
-    /// declares it auto-delete.
+    /// Deletes a queue with its messages and bindings. A fanout exchange is deleted with its last
+    /// binding, as the reference declares it auto-delete.
     ///
     /// Consumers of the queue stay in their channels and receive nothing more.
     pub(crate) fn delete_queue(&mut self, id: Id) {

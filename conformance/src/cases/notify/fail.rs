@@ -37,13 +37,13 @@ cases! { notify_fail;
     one_that_takes_long_stops_no_other [Requeue, Retention];
 }
 
-/// Says it once, and then that all is well.
+/// Returns the value of `first` for the first call, that of `then` for every later one.
 fn once<T>(first: impl Fn() -> T, then: impl Fn() -> T) -> impl Fn() -> T {
     let said = AtomicBool::new(false);
     move || if said.swap(true, Ordering::Relaxed) { then() } else { first() }
 }
 
-/// What the dead-letter queue of `queue` holds, which is thrown away.
+/// Reads and discards the dead letters of `queue`, each as its reason, its attempts and its payload.
 async fn dead_letters(stage: &Stage, queue: &str) -> oslo_messaging::Result<Vec<(DeadReason, u32, String)>> {
     let mut dead = DeadLetters::open(&stage.bus().await?, queue, stage.soon()).await?;
     let mut letters = Vec::new();
@@ -188,7 +188,7 @@ async fn what_is_no_notification_is_kept_as_a_dead_letter(stage: &Stage) -> Outc
     Ok(())
 }
 
-/// A notification of ours, as its publisher might have written it.
+/// An `order.created` event with the payload `{"n": 1}`, which a case encodes itself.
 fn notification(priority: &str, unique_id: &str) -> Notification {
     let mut notification = Notification::new(Payload::from(json!({ "n": 1 })));
     notification.event_type = Some("order.created".to_owned());

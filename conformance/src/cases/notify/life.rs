@@ -15,8 +15,8 @@ use crate::{Failed, Outcome, Recorder, Stage};
 cases! { notify_life;
     /// NotificationListener::stop: Stops taking events. Handlers go on.
     a_stopped_listener_finishes_what_it_handles_and_takes_no_more [Retention];
-    /// NotificationListener::shutdown: Timeout if deadline passes first, and then every handler that still runs is aborted
-    /// and its events go back to the broker.
+    /// NotificationListener::shutdown: Timeout if deadline passes first, and then every handler that still runs is
+    /// aborted and its events go back to the broker.
     what_is_handled_past_the_deadline_goes_back [Retention, RedeliveredFlag];
     /// NotificationListener: Dropping it without wait aborts its handlers; what is unsettled goes back to the broker.
     a_dropped_listener_gives_back_what_it_held [Retention, RedeliveredFlag];
@@ -26,7 +26,7 @@ cases! { notify_life;
     a_copy_is_settled_too [Retention];
 }
 
-/// Keeps every `info` with whether it was redelivered, once `gate` lets it begin.
+/// Records that an `info` event began, takes one permit of `gate`, and records its redelivered flag at the end.
 fn held(name: &'static str, recorder: &Recorder, gate: &Arc<Semaphore>) -> NotificationEndpoint<()> {
     let (recorder, gate) = (recorder.clone(), Arc::clone(gate));
     NotificationEndpoint::new(()).on(Priority::Info, "*", move |_, event: Event<Value>| {
@@ -40,7 +40,7 @@ fn held(name: &'static str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Notif
     })
 }
 
-/// A listener that began to handle the event 1 and is held there.
+/// Returns a listener whose handler has begun event 1 and waits for a permit of `gate`.
 async fn holding(stage: &Stage, recorder: &Recorder, gate: &Arc<Semaphore>) -> Result<NotificationListener, Failed> {
     let builder = listener(stage, &["t"]).await?.endpoint(held("first", recorder, gate));
     let first = builder.start(stage.soon()).await?;
@@ -49,7 +49,7 @@ async fn holding(stage: &Stage, recorder: &Recorder, gate: &Arc<Semaphore>) -> R
     Ok(first)
 }
 
-/// A listener that is not held, and what it heard.
+/// Starts a listener with a permit for each of `count` events, and returns what it recorded. No other event may come.
 async fn next(stage: &Stage, count: usize) -> Result<Vec<String>, Failed> {
     let (recorder, gate) = (stage.recorder(), Arc::new(Semaphore::new(count)));
     let builder = listener(stage, &["t"]).await?.endpoint(held("next", &recorder, &gate));

@@ -39,7 +39,7 @@ cases! { notify;
     order_holds_from_one_publisher [];
 }
 
-/// Keeps everything there is to know of an event.
+/// Records each part of a `warn` event; of the id and the timestamp only their lengths, since they vary.
 fn attentive(recorder: &Recorder) -> NotificationEndpoint<Recording> {
     let recording = Recording { name: "recording", recorder: recorder.clone() };
     NotificationEndpoint::new(recording).on(
@@ -56,7 +56,7 @@ fn attentive(recorder: &Recorder) -> NotificationEndpoint<Recording> {
     )
 }
 
-/// Sends an event and checks every part of it at a listener.
+/// The context value `auth_token` is not allowed, so only `user` may arrive.
 async fn parts_arrive(stage: &Stage, notifier: Notifier) -> Outcome {
     let recorder = stage.recorder();
     let listener = listener(stage, &["t"]).await?.endpoint(attentive(&recorder)).start(stage.soon()).await?;

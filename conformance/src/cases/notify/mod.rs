@@ -1,4 +1,4 @@
-//! Helpers for the cases of notifications: notifiers, and listeners that record every event.
+//! Helpers for the cases of notifications: notifiers, and endpoints that record events by their number `n`.
 
 pub(super) mod batch;
 pub(super) mod fail;
@@ -27,7 +27,7 @@ pub(super) struct Recording {
     pub(super) recorder: Recorder,
 }
 
-/// The failure of a handler.
+/// Fails as `shop.errors.HandlerFailed`, which a dead letter then names.
 #[derive(Debug)]
 pub(super) struct HandlerFailed;
 
@@ -38,13 +38,13 @@ impl Exception for HandlerFailed {
 }
 
 impl Recording {
-    /// Records the number of an event.
+    /// Records the payload's `n` under [`name`](Self::name).
     fn hear(&self, event: &Event<Value>) {
         self.recorder.record(self.name, &event.payload["n"]);
     }
 }
 
-/// An endpoint that records every event of every priority.
+/// An endpoint for events of every priority and type; it records each one and succeeds.
 pub(super) fn recording(name: &'static str, recorder: &Recorder) -> NotificationEndpoint<Recording> {
     let endpoint = NotificationEndpoint::new(Recording { name, recorder: recorder.clone() });
     Priority::ALL.into_iter().fold(endpoint, |endpoint, priority| {
@@ -86,22 +86,22 @@ pub(super) fn recording_batches(name: &'static str, recorder: &Recorder) -> Noti
     )
 }
 
-/// The numbers of events, in order.
+/// The numbers in the order of `events`, separated by spaces.
 pub(super) fn numbers(events: &[Event<Value>]) -> String {
     events.iter().map(|event| event.payload["n"].to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// The target of `topic` in the exchange of this case.
+/// Topic and exchange get unique names; all targets of a case share the exchange.
 pub(super) fn target(stage: &Stage, topic: &str) -> Target {
     Target::topic(stage.name(topic)).exchange(stage.name("e"))
 }
 
-/// The name of the queue of `topic` and `priority`.
+/// The name on the bus of the queue that listeners without a pool share.
 pub(super) fn queue(stage: &Stage, topic: &str, priority: Priority) -> String {
     format!("{}.{priority}", stage.name(topic))
 }
 
-/// A builder of a listener to `topics`, on its own connection.
+/// A builder with a target for each of `topics`, on a connection of its own.
 pub(super) async fn listener(stage: &Stage, topics: &[&str]) -> Result<NotificationListenerBuilder> {
     let builder = NotificationListener::builder(&stage.bus().await?);
     Ok(topics.iter().fold(builder, |builder, topic| builder.target(target(stage, topic))))
@@ -113,7 +113,7 @@ pub(super) async fn sink(stage: &Stage, topics: &[&str]) -> Result<MessagingSink
     Ok(MessagingSink::new(&stage.bus().await?).topics(topics).exchange(stage.name("e")))
 }
 
-/// A notifier to `topics`.
+/// Publishes as `conformance.host-1` on a connection of its own; a publish times out after `Budget::arrive`.
 pub(super) async fn notifier(stage: &Stage, topics: &[&str]) -> Result<Notifier> {
     Ok(Notifier::from_sink("conformance.host-1", sink(stage, topics).await?).timeout(stage.budget().arrive))
 }
@@ -132,13 +132,12 @@ pub(super) fn impatient(tries: u32) -> FailurePolicy {
     FailurePolicy::default().with_attempts(tries).with_first_wait(Duration::from_millis(5))
 }
 
-/// A batch size.
-/// Zero becomes one.
+/// A batch size or a maximum; zero becomes one.
 pub(super) fn many(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Parses and sorts the recorded numbers.
+/// Sorted numbers, since listeners record them in any order. Fails on an entry that is no number.
 pub(super) fn sorted(what: impl IntoIterator<Item = String>) -> std::result::Result<Vec<u32>, Failed> {
     let mut numbers = what.into_iter().map(|n| n.parse()).collect::<std::result::Result<Vec<u32>, _>>()?;
     numbers.sort_unstable();

@@ -28,12 +28,12 @@ cases! { notify_wire;
     one_pool_name_is_one_queue_whatever_the_topics [Pools];
 }
 
-/// The address of the `info` of a topic of this case.
+/// Exchange and topic get the same unique names as those of listeners and sinks.
 fn info(stage: &Stage, topic: &str) -> Address {
     Address::Notification { exchange: stage.name("e"), topic: stage.name(topic), priority: "info".to_owned() }
 }
 
-/// The content of a body of `format`.
+/// The notification in `body`. Format 2 has it as text in an envelope, which must have no other field.
 fn content(format: Format, body: &[u8]) -> std::result::Result<Value, Failed> {
     let body: Value = serde_json::from_slice(body)?;
     if format == Format::V1 {

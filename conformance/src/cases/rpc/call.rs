@@ -11,29 +11,29 @@ use crate::cases::cases;
 use crate::{Outcome, Stage};
 
 cases! { rpc_call;
-    /// oslo.messaging CallTestCase.test_specific_server: one server of three runs every call and answers with its
-    /// running value.
+    /// oslo.messaging CallTestCase.test_specific_server: one server of three runs
+    /// every call and answers with its running value.
     reaches_only_the_named_server [ServerAddress];
-    /// oslo.messaging CallTestCase.test_server_in_group: every server has a share, the shares are the whole, and each
-    /// is in send order.
+    /// oslo.messaging CallTestCase.test_server_in_group: every server has a share, the
+    /// shares are the whole, and each is in send order.
     spreads_over_the_group_in_send_order [];
-    /// oslo.messaging CallTestCase.test_different_exchanges: a call reaches the group of its own exchange and topic
-    /// alone.
+    /// oslo.messaging CallTestCase.test_different_exchanges: a call reaches
+    /// the group of its own exchange and topic alone.
     groups_in_other_exchanges_hear_nothing [ServerAddress];
-    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue fails at once, even with a
-    /// timeout of 60 s.
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing
+    /// queue fails at once, even with a timeout of 60 s.
     nobody_listening_is_undeliverable [Mandatory];
     /// oslo.messaging CallTestCase.test_timeout: a call to a topic without a server is a timeout.
     nobody_listening_times_out_without_mandatory [];
-    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing queue fails at once, even with a
-    /// timeout of 60 s.
+    /// oslo.messaging CallTestCase.test_mandatory_call: with at_least_once a missing
+    /// queue fails at once, even with a timeout of 60 s.
     a_missing_server_is_undeliverable [Mandatory, ServerAddress];
     /// oslo.messaging CallTestCase.test_mandatory_call: without at_least_once a missing queue is a timeout.
     a_missing_server_times_out_without_mandatory [ServerAddress];
     /// oslo.messaging CallTestCase.test_exception: a remote ValueError arrives as a ValueError.
     a_failure_arrives_with_its_class_and_message [];
-    /// oslo.messaging CallTestCase.test_timeout_with_concurrently_queues: a long call times out while short ones of the
-    /// same client succeed.
+    /// oslo.messaging CallTestCase.test_timeout_with_concurrently_queues: a long call times
+    /// out while short ones of the same client succeed.
     one_that_times_out_disturbs_no_other [];
     /// oslo.messaging CallTestCase.test_monitor_long_call: with call_monitor_timeout a method may run longer than that.
     signs_of_life_keep_a_monitored_call_waiting [];
@@ -139,7 +139,7 @@ async fn a_missing_server_times_out_without_mandatory(stage: &Stage) -> Outcome 
     group.stop().await
 }
 
-/// The error of a call that must fail.
+/// Calls `add` and panics if the call succeeds.
 async fn fail(client: &RpcClient) -> Error {
     let outcome = client.call::<i64>(&Context::new(), "add", &json!({"increment": 1})).await;
     outcome.expect_err("no server can answer")
@@ -156,7 +156,7 @@ async fn a_failure_arrives_with_its_class_and_message(stage: &Stage) -> Outcome 
     let remote = error.remote().ok_or("the error says how the method failed")?;
     assert_eq!((remote.module(), remote.class()), ("builtins", "ValueError"));
     assert!(remote.message().contains("it cannot be negative"), "{remote}");
-    // The server goes on with what it had.
+    // The failed method must not have changed the state.
     assert_eq!(group.client.call::<i64>(&context, "add", &json!({"increment": 1})).await?, 3);
     group.stop().await
 }

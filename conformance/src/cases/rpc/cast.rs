@@ -11,8 +11,8 @@ use crate::{Outcome, Stage};
 cases! { rpc_cast;
     /// oslo.messaging CastTestCase.test_specific_server: one server of three runs every cast, in any order.
     reaches_only_the_named_server [ServerAddress];
-    /// oslo.messaging CastTestCase.test_server_in_group: each of three servers runs some of twenty casts, and twenty
-    /// run in all.
+    /// oslo.messaging CastTestCase.test_server_in_group: each of three servers
+    /// runs some of twenty casts, and twenty run in all.
     twenty_run_once_each_and_everywhere [];
     /// oslo.messaging CastTestCase.test_fanout: every server runs every message.
     a_fanout_runs_on_every_server [Fanout];

@@ -21,8 +21,8 @@ cases! { rpc_life;
     what_runs_past_the_deadline_is_aborted [];
     /// RpcServer::stop: Timeout if deadline passes first; the server goes on stopping.
     a_stop_past_its_deadline_goes_on [];
-    /// oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once each, by whichever thread and
-    /// however often they are called.
+    /// oslo.messaging TestServerLocking.test_start_stop_wait_stop_wait: stop and wait run once each, by
+    /// whichever thread and however often they are called.
     all_who_stop_it_share_one_outcome [];
     /// RpcServerBuilder: Clone it to start the same server again.
     it_starts_again_from_its_settings [];
@@ -32,15 +32,15 @@ cases! { rpc_life;
     the_queue_of_a_dropped_server_is_taken_over [Retention];
     /// oslo.messaging RpcAMQPListener: a request is acknowledged before it runs, so no crash runs it twice.
     a_request_ends_with_the_server_that_runs_it [Retention];
-    /// RpcServerBuilder::at_least_once: Acknowledges a request only when its answer is out, so that a crash brings it
-    /// back.
+    /// RpcServerBuilder::at_least_once: Acknowledges a request only when its
+    /// answer is out, so that a crash brings it back.
     at_least_once_another_server_runs_it_again [Retention, RedeliveredFlag];
-    /// RpcServerBuilder::refuse_redelivered: Answers a request that the broker hands over a second time with a failure
-    /// instead of running it.
+    /// RpcServerBuilder::refuse_redelivered: Answers a request that the broker hands over a
+    /// second time with a failure instead of running it.
     what_came_before_is_refused_if_it_is_to_be [Requeue, Retention, RedeliveredFlag];
 }
 
-/// Servers with the settings of `change`.
+/// A group of one server, whose builder `change` completes, and a client of [`target`].
 async fn one<'a>(
     stage: &'a Stage,
     name: &str,

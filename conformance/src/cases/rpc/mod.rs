@@ -27,21 +27,21 @@ pub(super) struct Group<'a> {
     stage: &'a Stage,
     /// In the order of the names.
     pub(super) servers: Vec<RpcServer>,
-    /// The calls, by server.
+    /// Each server records its calls under its own name.
     pub(super) recorder: Recorder,
-    /// A client of the topic.
+    /// Its target names no server; its calls time out after `Budget::arrive`.
     pub(super) client: RpcClient,
     /// Gates the method `hold`: one permit releases one call.
     pub(super) gate: Arc<Semaphore>,
 }
 
 impl<'a> Group<'a> {
-    /// Starts servers called `names` on a topic of this case.
+    /// Starts a server for each of `names` on topic `t` of exchange `e`, both made unique.
     pub(super) async fn start(stage: &'a Stage, names: &[&str]) -> Result<Self, Failed> {
         Self::on(stage, Target::topic(stage.name("t")).exchange(stage.name("e")), names).await
     }
 
-    /// Starts servers called `names` on the topic and exchange of `target`.
+    /// Starts the servers one after the other; all of them take requests when this returns.
     pub(super) async fn on(stage: &'a Stage, target: Target, names: &[&str]) -> Result<Self, Failed> {
         Self::with(stage, target, names, |server| server).await
     }
@@ -64,7 +64,7 @@ impl<'a> Group<'a> {
         Ok(Self { stage, servers, recorder, client, gate })
     }
 
-    /// Stops every server and waits for its methods.
+    /// Stops one server after the other; each has `Budget::arrive` to end its methods.
     pub(super) async fn stop(self) -> Outcome {
         for server in self.servers {
             server.shutdown(self.stage.soon()).await?;
@@ -85,6 +85,7 @@ pub(super) struct Counter {
     /// The name under which the recorder lists the calls of this server.
     name: String,
     recorder: Recorder,
+    /// Has no permit at first, so that `hold` waits until the case adds one.
     gate: Arc<Semaphore>,
     /// The number of `add` and `subtract`, and the text of `append`.
     state: Mutex<(i64, String)>,
@@ -105,7 +106,7 @@ impl Drop for Abort<'_> {
     }
 }
 
-/// The failure that the reference's endpoint raises.
+/// An expected `ValueError`, as the reference's endpoint raises it.
 struct Negative;
 
 impl Exception for Negative {
@@ -140,7 +141,7 @@ struct Echo {
 }
 
 impl Counter {
-    /// The endpoint of the server `name`.
+    /// Records calls under `name`; `hold` waits for a permit of `gate`.
     pub(super) fn endpoint(name: &str, recorder: &Recorder, gate: &Arc<Semaphore>) -> Endpoint<Self> {
         let state =
             Self { name: name.to_owned(), recorder: recorder.clone(), gate: Arc::clone(gate), state: Mutex::default() };
@@ -167,7 +168,7 @@ impl Counter {
             })
     }
 
-    /// Adds to the number; records the increment.
+    /// Records the increment, and returns the new number.
     fn add(&self, By { increment }: &By) -> i64 {
         self.recorder.record(&self.name, increment);
         let mut state = self.state();
@@ -211,7 +212,7 @@ impl Counter {
         Ok(self.name.clone())
     }
 
-    /// Locks the number and the text. No method holds the lock over an await.
+    /// No method holds this lock over an await point.
     fn state(&self) -> MutexGuard<'_, (i64, String)> {
         self.state.lock().expect("no panic while it is held")
     }

@@ -11,14 +11,14 @@ use crate::cases::peer::{Peer, client, envelope, reply, target};
 use crate::{Outcome, Stage};
 
 cases! { rpc_reply;
-    /// oslo.messaging TestSendReceive: replies that are given in a shuffled order reach the right sender; None, [], {},
-    /// False and 0 among them.
+    /// oslo.messaging TestSendReceive: replies that are given in a shuffled order reach the right
+    /// sender; None, [], {}, False and 0 among them.
     they_reach_their_own_calls_in_any_order [];
-    /// Listener::address: of an inbox, the name that travels in _reply_q; Address::Direct: a queue by its name, as a
-    /// reply needs it.
+    /// Listener::address: of an inbox, the name that travels in _reply_q;
+    /// Address::Direct: a queue by its name, as a reply needs it.
     they_reach_their_own_callers [];
-    /// wire::Reply: A call may be answered in two messages: the result with ending false, then a null result with
-    /// ending true.
+    /// wire::Reply: A call may be answered in two messages: the result with
+    /// ending false, then a null result with ending true.
     a_reply_in_two_messages_is_one [];
     /// oslo.messaging ReplyWaiters.put: a reply to an unknown _msg_id is logged and dropped.
     one_that_comes_late_disturbs_nobody [];
@@ -96,7 +96,7 @@ async fn a_reply_in_two_messages_is_one(stage: &Stage) -> Outcome {
     Ok(())
 }
 
-/// Answers the next request as it asks.
+/// Answers the next request with its own argument `number`, so that each reply shows its call.
 async fn answer_next(peer: &mut Peer<'_>) -> Outcome {
     let request = peer.request().await?;
     let number = request.args.decode::<Value>()?["number"].clone();

@@ -41,7 +41,7 @@ cases! { rpc_request;
     casts_start_in_the_order_in_which_they_were_sent [];
 }
 
-/// Waits for a request and gives its content, after a look at its envelope.
+/// The next request, which must be text in an envelope of version 2.0 without other fields. Acknowledges it.
 async fn content(peer: &mut Peer<'_>) -> Result<Value, Failed> {
     let message = peer.reading.next().await?;
     let body: Value = serde_json::from_slice(&message.message().body)?;

@@ -16,22 +16,22 @@ cases! { rpc_server;
     it_survives_a_caller_that_gave_up [];
     /// oslo.messaging TestRPCServer.test_cast and test_call: 'foo' is seen as 'dsfoo', and back as 'dsdsfoo'.
     arguments_and_results_pass_the_serializers [];
-    /// oslo.messaging TestRPCServer.test_context: the context is serialised by the caller and deserialised by the
-    /// server.
+    /// oslo.messaging TestRPCServer.test_context: the context is serialised
+    /// by the caller and deserialised by the server.
     the_context_arrives_and_passes_the_serializers [];
     /// oslo.messaging TestRPCServer.test_failure: an exception in a method reaches the caller; the server goes on.
     an_unexpected_failure_is_an_answer [];
-    /// oslo.messaging TestMultipleServers.test_multiple_servers: same or different exchange, topic and server; call,
-    /// cast and fanout.
+    /// oslo.messaging TestMultipleServers.test_multiple_servers: same or different
+    /// exchange, topic and server; call, cast and fanout.
     two_servers_each_hear_what_is_theirs [ServerAddress, Fanout];
     /// oslo.messaging TestDispatcher.test_dispatcher: namespace and version choose the endpoint; otherwise
     /// UnsupportedVersion or NoSuchMethod.
     the_first_endpoint_that_fits_answers [];
-    /// oslo.messaging CallTestCase.test_endpoint_version_namespace: 7.5 in Name1 answers; 7.6 and Name2 are remote
-    /// errors.
+    /// oslo.messaging CallTestCase.test_endpoint_version_namespace: 7.5 in
+    /// Name1 answers; 7.6 and Name2 are remote errors.
     version_and_namespace_must_fit [ServerAddress];
-    /// oslo.messaging TestDispatcher with rpc_ping_enabled: oslo_rpc_server_ping is answered with pong; without it is
-    /// no method.
+    /// oslo.messaging TestDispatcher with rpc_ping_enabled: oslo_rpc_server_ping
+    /// is answered with pong; without it is no method.
     a_ping_is_answered_only_if_it_is_to_be [];
     /// RpcServerBuilder::concurrency: How many methods run at once.
     it_runs_no_more_methods_than_it_may [];

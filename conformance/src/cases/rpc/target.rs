@@ -11,8 +11,8 @@ use crate::cases::notify::recording;
 use crate::{Outcome, Stage};
 
 cases! { rpc_target;
-    /// oslo.messaging TestCallFanout.test_call_fanout and TestRPCServer.test_no_server_topic: InvalidTarget, of a
-    /// server at its start.
+    /// oslo.messaging TestCallFanout.test_call_fanout and
+    /// TestRPCServer.test_no_server_topic: InvalidTarget, of a server at its start.
     what_cannot_be_reached_is_refused [];
     /// oslo.messaging TestVersionCap: the same major and no higher minor than the cap; no version fails under a cap; a
     /// lifted cap lets everything pass.

@@ -15,8 +15,8 @@ use crate::cases::peer::{Peer, client, reply, target};
 use crate::{Failed, Outcome, Recorder, Stage};
 
 cases! { rpc_time;
-    /// RpcClient::call: One deadline covers everything from connecting to the reply. The reference's clock starts after
-    /// the publish.
+    /// RpcClient::call: One deadline covers everything from connecting to the reply.
+    /// The reference's clock starts after the publish.
     the_clock_runs_from_the_first_step [];
     /// oslo.messaging Connection.topic_send: a call is published with its timeout as expiration.
     a_call_that_expired_in_its_queue_never_runs [Expiration, Retention];
@@ -28,8 +28,8 @@ cases! { rpc_time;
     heartbeats_come_while_the_method_runs [];
     /// RpcClient::monitor: Gives a call up when its server was not heard of; a request that waits to start is heard of.
     heartbeats_come_while_the_request_waits_its_turn [];
-    /// oslo.messaging RPCDispatcher.dispatch: it leaves its watchdog running for an unknown method; here it ends with
-    /// the answer.
+    /// oslo.messaging RPCDispatcher.dispatch: it leaves its watchdog running for an
+    /// unknown method; here it ends with the answer.
     a_refused_request_leaves_no_heartbeat_behind [];
     /// oslo.messaging ReplyWaiter.wait: no heartbeat within call_monitor_timeout is a timeout.
     a_monitored_call_gives_up_on_a_silent_server [];
@@ -37,7 +37,7 @@ cases! { rpc_time;
     heartbeats_do_not_extend_the_timeout [];
 }
 
-/// Calls `add` at a server of the group.
+/// The new sum shows whether an earlier `add` ran too.
 async fn add(client: &RpcClient, increment: i64) -> Result<i64, Error> {
     client.call(&Context::new(), "add", &json!({ "increment": increment })).await
 }
@@ -118,7 +118,7 @@ fn monitored(method: &str, inbox: &str) -> Request {
     request
 }
 
-/// The first reply that is more than a sign of life.
+/// Skips heartbeats; fails if no reply comes within `Budget::arrive`.
 async fn last_reply(peer: &mut Peer<'_>) -> Result<Reply, Failed> {
     loop {
         let reply = peer.reply().await?;

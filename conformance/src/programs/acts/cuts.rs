@@ -10,13 +10,13 @@ pub(crate) struct Cuts(Vec<Cut>);
 /// Connections may be lost anywhere between the two positions.
 #[derive(Debug)]
 struct Cut {
-    /// The number of its step.
+    /// The number of its step, by which [`Cuts::end`] finds it.
     number: usize,
-    /// The position at which the cut began.
+    /// No connection was lost before this position.
     from: usize,
     /// The position at which all connections were back, or [`NEVER`].
     to: usize,
-    /// Why a connection was not restored.
+    /// Why a connection was not restored; `None` while the cut lasts too.
     error: Option<String>,
 }
 

@@ -56,29 +56,27 @@ impl<M: Clone, E: Clone> Log<M, E> {
         position
     }
 
-    /// The message that has `number`.
+    /// `None` if there is no step of that number, or it sends nothing.
     pub(crate) fn message(&self, number: usize) -> Option<M> {
         self.0.borrow().steps.get(number)?.message().map(|(_, message)| message.clone())
     }
 
-    /// A copy of the history so far.
+    /// A copy of the history so far; later events do not change it.
     pub(crate) fn history(&self) -> History<M, E> {
         self.0.borrow().clone()
     }
 
     /// Waits until `done` returns `true`, for at most `at_most`. The rules judge what did not happen by then.
     ///
-    /// # Cancellation
-    /// Safe: it only reads.
+    /// Can be cancelled: it only reads.
     pub(crate) async fn wait(&self, at_most: Duration, done: impl FnMut(&History<M, E>) -> bool) {
         let _ = timeout(at_most, self.0.subscribe().wait_for(done)).await;
     }
 
-    /// Waits until `done` returns `true`, or nothing is appended for `silence`; for at most [`LONGEST_IN_SILENCES`] times that.
-    /// The rules judge what did not happen by then.
+    /// Waits until `done` returns `true`, or nothing is appended for `silence`; for at most [`LONGEST_IN_SILENCES`]
+    /// times that. The rules judge what did not happen by then.
     ///
-    /// # Cancellation
-    /// Safe: it only reads.
+    /// Can be cancelled: it only reads.
     pub(crate) async fn settled(&self, silence: Duration, mut done: impl FnMut(&History<M, E>) -> bool) {
         let mut history = self.0.subscribe();
         let settling = async {
@@ -93,8 +91,7 @@ impl<M: Clone, E: Clone> Log<M, E> {
 
     /// Waits until nothing is appended for `quiet`, or [`MOST_WHILE_FALLING_SILENT`] events have come.
     ///
-    /// # Cancellation
-    /// Safe: it only reads.
+    /// Can be cancelled: it only reads.
     pub(crate) async fn quiet(&self, quiet: Duration) {
         let mut history = self.0.subscribe();
         for _ in 0..MOST_WHILE_FALLING_SILENT {

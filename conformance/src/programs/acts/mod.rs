@@ -1,5 +1,5 @@
-//! Acts: what programs of RPC and of notifications are made of. An actor is a server or a listener, a message a request or
-//! an event.
+//! Acts: what programs of RPC and of notifications are made of. An actor is a server
+//! or a listener, a message a request or an event.
 
 pub(crate) mod cuts;
 pub(crate) mod history;
@@ -33,10 +33,11 @@ pub(crate) enum Step<M> {
     Hurry {
         actor: usize,
     },
-    /// Drops an actor while it works.
+    /// Drops an actor without stopping it, as a crash would.
     Kill {
         actor: usize,
     },
+    /// Sends a message; the step ends when its sender knows the result.
     Send {
         sender: usize,
         message: M,
@@ -81,7 +82,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Begins with the actors of `up`.
+    /// `up` holds the actors that the program starts before its first act.
     pub(crate) fn new(up: BTreeSet<usize>) -> Self {
         Self { up, touched: BTreeSet::new() }
     }
@@ -104,13 +105,12 @@ impl Turns {
     }
 }
 
-/// The messages of a program, each with its sender.
+/// The messages in the order of their steps, each with its sender. One that is sent several times comes once.
 pub(crate) fn messages<M>(acts: &[Act<M>]) -> impl Iterator<Item = (usize, &M)> {
     acts.iter().flat_map(|act| &act.steps).filter_map(Step::message)
 }
 
-/// How many senders there are.
-/// One more than the highest index, also if a lower one sends nothing.
+/// One more than the highest index of a sender, also if a lower one sends nothing.
 pub(crate) fn senders<M>(acts: &[Act<M>]) -> usize {
     messages(acts).map(|(sender, _)| sender + 1).max().unwrap_or(0)
 }
@@ -165,7 +165,7 @@ pub(crate) fn cut<M: std::fmt::Debug>() -> impl Strategy<Value = Step<M>> {
     prop_oneof![3 => 0..12_usize, 1 => 12..60_usize].prop_map(|after| Step::Cut { after })
 }
 
-/// Builders, with which tests write programs.
+/// Each builder appends one step, so that a test reads like its program.
 #[cfg(test)]
 impl<M> Act<M> {
     pub(crate) fn new() -> Self {

@@ -14,8 +14,8 @@ use crate::programs::determined::{Determined, Outcomes};
 use crate::{Failed, Stage};
 
 impl Determined for Program {
-    /// Removes polls, settling and waits, because everything is delivered and settled after each step. Readers are closed
-    /// instead of dropped, and before their transport. Nothing expires, and no connection is lost.
+    /// Removes polls, settling and waits, because everything is delivered and settled after each step. Readers are
+    /// closed instead of dropped, and before their transport. Nothing expires, and no connection is lost.
     fn determined(mut self) -> Self {
         self.steps = self.closing_first();
         self.steps.retain(|step| {
@@ -107,9 +107,8 @@ fn outcomes(program: &Program, observed: &[Observed]) -> Outcomes {
     outcomes
 }
 
-/// The queues with both kinds of readers, those that settle messages and those that need not. Which one gets a message decides
-/// whether it comes back.
-/// Private queues have one reader, so they are left out.
+/// The queues with both kinds of readers, those that settle messages and those that need not. Which one gets a message
+/// decides whether it comes back. Private queues have one reader, so they are left out.
 fn mixed(program: &Program) -> BTreeSet<QueueName> {
     let mut kinds: BTreeMap<QueueName, BTreeSet<bool>> = BTreeMap::new();
     for reader in &program.readers {

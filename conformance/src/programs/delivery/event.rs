@@ -7,9 +7,13 @@ use super::publish::Publish;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
+    /// Right only for a mandatory publish without a bound queue.
     Undeliverable,
+    /// Right only for a publish whose deadline had passed before.
     TimedOut,
+    /// Right only after the listener or its transport was closed.
     Closed,
+    /// Right only where the driver does not declare the capability that the operation needs.
     Unsupported,
     /// Right only for a name of more than 255 bytes.
     TooLarge,
@@ -20,12 +24,12 @@ pub(crate) enum Outcome {
     Other(String),
 }
 
-/// A message as a poll returned it.
+/// A message that a poll returned, after the comparison with the one that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Got {
     /// Its number, if its body begins with a known one.
     pub(crate) number: Option<usize>,
-    /// Whether it was marked as delivered before.
+    /// As the driver marked it, right or wrong.
     pub(crate) redelivered: bool,
     /// Whether id, headers and body are as they were sent.
     pub(crate) intact: bool,
@@ -49,22 +53,24 @@ pub(crate) enum Polled {
 /// One operation and its result, as the driver reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A subscription was asked for.
+    /// A subscription ended; the reader is open only if the outcome is `Done`.
     Opened {
         reader: usize,
         outcome: Outcome,
     },
+    /// A copy enters a queue of the model only if the outcome is `Done`.
     Published {
         number: usize,
         publish: Publish,
         outcome: Outcome,
     },
-    /// A poll for at most `max` messages.
+    /// A poll ended or was cancelled; more than `max` messages break a rule.
     Polled {
         reader: usize,
         max: usize,
         polled: Polled,
     },
+    /// Also a drop, whose outcome is always `Done`.
     Settled {
         token: usize,
         settlement: Settlement,
@@ -92,6 +98,6 @@ pub(crate) enum Event {
     Cut {
         outcome: Result<(), String>,
     },
-    /// `Budget::quiet` has passed.
+    /// `Budget::quiet` has passed: settlements have arrived, and short-lived messages have expired.
     Waited,
 }

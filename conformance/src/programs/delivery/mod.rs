@@ -1,5 +1,5 @@
-//! Programs of delivery: bytes to every kind of address, and readers that settle, requeue, stop, close, are dropped and lose
-//! their connections.
+//! Programs of delivery: bytes to every kind of address, and readers that settle, requeue, stop,
+//! close, are dropped and lose their connections.
 
 mod determined;
 mod event;

@@ -6,7 +6,7 @@ use super::Publish;
 use crate::programs::acts::setters;
 use crate::programs::json::display_as_json;
 
-/// Readers, and the steps with them.
+/// A program as JSON holds it. Every field that is left out is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Program {
     /// None is open at the begin.
@@ -19,7 +19,7 @@ pub(crate) struct Program {
 /// A subscription that a program can open. Steps name it by its index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reader {
-    /// The index of its transport.
+    /// The index of its transport; readers of one transport share a connection.
     pub(crate) transport: usize,
     pub(crate) reads: Reads,
     /// Whether the driver settles its messages before a poll returns them.
@@ -33,6 +33,7 @@ pub(crate) struct Reader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reads {
+    /// The queue of a topic, the server's own queue, and its private share of the fanout.
     Server {
         exchange: String,
         topic: String,
@@ -45,6 +46,7 @@ pub(crate) enum Reads {
         events: Vec<(String, String)>,
         queue: NotificationQueue,
     },
+    /// A durable queue, past every exchange.
     Queue {
         name: String,
         /// The length in bytes to which the name is padded.
@@ -52,7 +54,7 @@ pub(crate) enum Reads {
     },
 }
 
-/// Which queue a reader of notifications reads.
+/// Decides which readers share a copy of each notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotificationQueue {
@@ -60,6 +62,7 @@ pub(crate) enum NotificationQueue {
     Shared,
     /// One queue for all addresses of the reader, shared by the members of the pool.
     Pool(String),
+    /// A queue of its own, which is deleted with the reader: a tap.
     Private,
 }
 
@@ -67,11 +70,11 @@ pub(crate) enum NotificationQueue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Settlement {
-    /// Acknowledges it.
+    /// Ends the delivery: the message must not come again.
     Acknowledge,
-    /// Returns it to its queue.
+    /// Returns it to its queue, from which it must come again, marked as redelivered.
     Requeue,
-    /// Rejects it, which discards it.
+    /// Discards it: the message must not come again.
     Reject,
     /// Drops it unsettled, which returns it to its queue.
     Drop,
@@ -84,10 +87,12 @@ pub(crate) enum Step {
     Open {
         reader: usize,
     },
+    /// Each of the `count` messages gets a number of its own.
     Publish {
         count: usize,
         publish: Publish,
     },
+    /// Waits a tenth of `Budget::quiet` for a message.
     Poll {
         reader: usize,
         max: usize,
@@ -103,12 +108,15 @@ pub(crate) enum Step {
         which: usize,
         settlement: Settlement,
     },
+    /// The reader can still be polled and closed, but not opened again before it is closed.
     Stop {
         reader: usize,
     },
+    /// Its unsettled messages stay in hand, so that later steps can try to settle them.
     Close {
         reader: usize,
     },
+    /// Drops the reader without a close, after the messages that it holds.
     Forget {
         reader: usize,
     },
@@ -125,7 +133,7 @@ pub(crate) enum Step {
 display_as_json!(Program);
 
 impl Program {
-    /// The highest index of a transport.
+    /// The highest index of a transport that a reader or a step names; 0 if there is none.
     pub(crate) fn transports(&self) -> usize {
         let published = self.steps.iter().map(|step| match step {
             Step::Publish { publish, .. } => publish.transport,
@@ -147,17 +155,17 @@ impl Reader {
         Self::new(Reads::Server { exchange, topic, name })
     }
 
-    /// Reads an inbox.
+    /// Reads a private queue, which has another name each time the reader opens.
     pub(crate) fn inbox() -> Self {
         Self::new(Reads::Inbox)
     }
 
-    /// Reads a queue of ours.
+    /// Reads a durable queue that no exchange feeds.
     pub(crate) fn queue(name: &str) -> Self {
         Self::new(Reads::Queue { name: name.to_owned(), bytes: None })
     }
 
-    /// Pads the name of the queue to that many bytes.
+    /// Pads the name to `length` bytes; has no effect on readers of anything but a queue by name.
     pub(crate) fn long_name(mut self, length: usize) -> Self {
         if let Reads::Queue { bytes, .. } = &mut self.reads {
             *bytes = Some(length);
@@ -165,19 +173,18 @@ impl Reader {
         self
     }
 
-    /// Reads notifications by topic and priority.
-    /// From the shared queue of each topic and priority.
+    /// Reads the shared queue of each topic and priority in `events`.
     pub(crate) fn notifications(exchange: &str, events: &[(&str, &str)]) -> Self {
         let events = events.iter().map(|(topic, priority)| ((*topic).to_owned(), (*priority).to_owned())).collect();
         Self::new(Reads::Notifications { exchange: exchange.to_owned(), events, queue: NotificationQueue::Shared })
     }
 
-    /// Reads notifications with the others of a pool.
+    /// Reads one queue for all events, which it shares with the other readers of `pool`.
     pub(crate) fn pool(self, pool: &str) -> Self {
         self.shared(NotificationQueue::Pool(pool.to_owned()))
     }
 
-    /// Reads notifications from a private queue.
+    /// Reads its events as a tap: from a queue that is deleted with the reader.
     pub(crate) fn private(self) -> Self {
         self.shared(NotificationQueue::Private)
     }

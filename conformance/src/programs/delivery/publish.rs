@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::programs::acts::setters;
 use crate::programs::json::display_as_json;
 
-/// One message: its address, options and size.
+/// One message; its step publishes it as often as the step's count says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Publish {
-    /// The index of the transport.
+    /// The index of its transport. Order holds among the publishes of one transport.
     pub(crate) transport: usize,
     /// Where it goes; names become unique when the program is played.
     pub(crate) to: To,
@@ -32,7 +32,7 @@ pub(crate) struct Publish {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum To {
-    /// One of the servers of a topic.
+    /// One of the servers of a topic, whichever the bus chooses.
     Topic {
         exchange: String,
         topic: String,
@@ -68,11 +68,11 @@ pub(crate) enum To {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Life {
-    /// No time to live.
+    /// It never expires, so it must be delivered.
     Endless,
-    /// Longer than any program.
+    /// Longer than any program, so the message must not expire.
     Long,
-    /// Shorter than a wait.
+    /// Shorter than a wait: the message expires during the next one if no reader is open.
     Short,
 }
 
@@ -98,13 +98,13 @@ impl Publish {
         Self::to(To::Inbox { reader })
     }
 
-    /// Fails if no queue is bound.
+    /// Must fail with `Undeliverable` if no queue is bound.
     pub(crate) fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self
     }
 
-    /// Is published with a deadline that has passed.
+    /// Must fail with `Timeout`, since its deadline has passed before it begins.
     pub(crate) fn too_late(mut self) -> Self {
         self.too_late = true;
         self
@@ -144,7 +144,7 @@ impl Publish {
         Self::to(To::Queue { name: name.to_owned(), bytes: None })
     }
 
-    /// Pads the name of the queue to `length` bytes.
+    /// Has no effect on any address but a queue by name, whose name it pads to `length` bytes.
     pub(crate) fn long_name(mut self, length: usize) -> Self {
         if let To::Queue { bytes, .. } = &mut self.to {
             *bytes = Some(length);

@@ -17,10 +17,10 @@ pub(crate) struct Routing {
     doubtful: BTreeSet<QueueName>,
 }
 
-/// What a publish is routed by.
+/// What a publish is routed by: two publishes with equal keys reach the same queues.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    /// Exchange and routing key.
+    /// Exchange and routing key, as topic exchanges compare them.
     Topic(String, String),
     /// A topic, whatever the exchange.
     Fanout(String),
@@ -28,7 +28,7 @@ enum Key {
     Queue(QueueName),
 }
 
-/// A queue of a subscription.
+/// A queue that a subscription declares, with the bindings that feed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Unique within the program; on the bus it has another name.
@@ -66,12 +66,12 @@ pub(crate) fn plans(reads: &Reads, unique: &str) -> Vec<Plan> {
     }
 }
 
-/// The name of an inbox.
+/// `unique` names one life of one reader; each life has an inbox of its own.
 pub(crate) fn inbox(unique: &str) -> QueueName {
     format!("inbox {unique}")
 }
 
-/// The name of a durable queue.
+/// The length is part of the name, since names of two lengths are two queues.
 fn queue(name: &str, bytes: Option<usize>) -> QueueName {
     bytes.map_or_else(|| name.to_owned(), |bytes| format!("{name} of {bytes} bytes"))
 }
@@ -87,16 +87,14 @@ fn private(queue: QueueName, keys: Vec<Key>) -> Plan {
 }
 
 impl Routing {
-    /// Declares and binds a queue.
-    /// Declaring a queue again adds the bindings that it lacks.
+    /// Binds the queue by its keys and its own name. Declaring it again adds the bindings that it lacks.
     pub(crate) fn declare(&mut self, plan: &Plan) {
         for key in plan.keys.iter().cloned().chain([Key::Queue(plan.queue.clone())]) {
             self.bindings.entry(key).or_default().insert(plan.queue.clone());
         }
     }
 
-    /// Deletes a queue.
-    /// A later publish to it is not routed.
+    /// Removes every binding of the queue, so a later publish does not reach it.
     pub(crate) fn delete(&mut self, queue: &QueueName) {
         for queues in self.bindings.values_mut() {
             queues.remove(queue);
@@ -108,8 +106,8 @@ impl Routing {
         self.doubtful.insert(queue.clone());
     }
 
-    /// The queues that receive a message to `to`, and whether queues may receive it that may not exist. `inbox` is the current
-    /// or last queue of the reader of [`To::Inbox`].
+    /// The queues that receive a message to `to`, and whether queues may receive it that may not exist. `inbox` is the
+    /// current or last queue of the reader of [`To::Inbox`].
     pub(crate) fn route(&self, to: &To, inbox: Option<&QueueName>) -> (Vec<QueueName>, bool) {
         let key = match to {
             To::Topic { exchange, topic } => Key::Topic(exchange.clone(), topic.clone()),

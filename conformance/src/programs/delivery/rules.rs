@@ -1,21 +1,21 @@
-//! The rules of delivery.
+//! The rules of delivery, each as a sentence that reports print.
 
 use crate::programs::rule::rules;
 
 rules! {
-    /// A publish succeeds, unless it is mandatory and no queue is bound, comes too late, or asks for what the driver
-    /// does not declare.
+    /// A publish succeeds, unless it is mandatory and no queue is bound, comes too late,
+    /// or asks for what the driver does not declare.
     PUBLISHED = "delivery::a_publish_ends_as_it_must" [];
     /// A mandatory publish is undeliverable exactly if no queue is bound where it goes.
     RETURNED = "delivery::a_return_is_told" [Mandatory];
     /// What needs a behaviour that the driver does not declare is refused as unsupported.
     REFUSED = "delivery::what_is_not_declared_is_refused" [];
-    /// A listener opens.
+    /// A subscription opens its listener, unless its queue has a long name or its driver has no pools.
     OPENED = "delivery::a_listener_opens" [];
     /// A reader is handed only messages that were routed to a queue of its own.
     ADDRESSED = "delivery::a_message_comes_from_a_queue_it_was_sent_to" [];
-    /// A name of more than 255 bytes is refused as too large, or means a queue that no other name refers to; a shorter one is
-    /// taken.
+    /// A name of more than 255 bytes is refused as too large, or means a queue that no
+    /// other name refers to; a shorter one is taken.
     LONG_NAMES = "delivery::a_long_name_is_refused_or_another_one" [];
     /// Identity, body and headers arrive as they were sent.
     UNCHANGED = "delivery::a_message_arrives_unchanged" [];
@@ -26,8 +26,8 @@ rules! {
     ONE_HAND = "delivery::a_copy_is_in_one_hand" [];
     /// What was handed over before says so when it comes again, also over a loss of connections.
     MARKED = "delivery::what_comes_back_says_so" [RedeliveredFlag];
-    /// A message says that it was handed over before only if it was given back, or a reader of its queue has ended or
-    /// lost its connection.
+    /// A message says that it was handed over before only if it was given back, or a reader
+    /// of its queue has ended or lost its connection.
     FRESH = "delivery::what_is_new_looks_new" [RedeliveredFlag];
     /// A copy that was not settled, may not have expired and did not go with a private queue is handed over in the end.
     LOST = "delivery::nothing_is_lost" [Retention];
@@ -39,9 +39,9 @@ rules! {
     AT_MOST = "delivery::a_poll_takes_no_more_than_its_maximum" [];
     /// A reader that settles itself holds at most its window for each of its queues.
     WINDOW = "delivery::the_window_bounds_what_is_unsettled" [];
-    /// A message in hand can be settled until its listener is closed, and not after: that fails as closed, or as
-    /// disconnected where the transport was closed under the listener; and as disconnected once its connection was
-    /// lost.
+    /// A message in hand can be settled until its listener is closed, and not after: that
+    /// fails as closed, or as disconnected where the transport was closed under the listener;
+    /// and as disconnected once its connection was lost.
     SETTLED = "delivery::settling_succeeds_until_the_end" [];
     /// A stopped listener gives what it was handed, and then its end.
     ENDED = "lifecycle::a_stopped_listener_is_drained_and_ends" [];
@@ -49,8 +49,8 @@ rules! {
     ENDED_WITH = "lifecycle::a_poll_ends_with_its_transport" [];
     /// Every connection that is lost is made again by itself.
     BACK = "lifecycle::every_transport_is_back_after_a_cut" [];
-    /// Stopping and closing a listener succeeds; closing one that lost its connection after it was stopped may fail
-    /// as disconnected.
+    /// Stopping and closing a listener succeeds; closing one that lost its connection
+    /// after it was stopped may fail as disconnected.
     CLOSED = "lifecycle::a_listener_closes" [];
     /// A transport that works says that it is ready, and one that was closed says that.
     HEALTH = "lifecycle::health_follows_the_transport" [];

@@ -1,5 +1,5 @@
-//! Generates programs of delivery. Steps that are not possible are removed, so that every program, also a shrunk one, can be
-//! played.
+//! Generates programs of delivery. Steps that are not possible are removed, so that
+//! every program, also a shrunk one, can be played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -19,7 +19,7 @@ const EVENTS: [&str; 2] = ["n", "o"];
 const PRIORITIES: [&str; 2] = ["info", "error"];
 /// Names of durable queues, like those of dead letters.
 const QUEUES: [&str; 2] = ["q.dead", "r.dead"];
-/// Names of pools of notifications.
+/// Two pools, so that readers both share a copy of a notification and get copies of their own.
 const POOLS: [&str; 2] = ["p", "s"];
 /// The lengths of padded queue names, in bytes: the longest allowed, and longer ones with the same beginning.
 const LENGTHS: [usize; 3] = [255, 256, 300];

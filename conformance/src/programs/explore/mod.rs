@@ -15,14 +15,14 @@ use super::progress::Progress;
 use super::{Actors, Divergence, Options, Rule, Violation};
 use crate::{Clock, Disturbance, Failed, Harness, Stage, runner};
 
-/// The rule of every kind of program.
+/// Broken by a program that cannot be played, or does not end in time.
 static ENDS: Rule = Rule {
     id: "lifecycle::a_program_ends",
     requires: &[],
     says: "Its connections can be made, and every operation of a program ends.",
 };
 
-/// A kind of program.
+/// A kind of program that can be generated, played, judged and made smaller.
 pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Sized + 'static {
     /// The name of the kind, as trials and reports show it.
     const NAME: &'static str;
@@ -53,10 +53,9 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
     /// Programs with one part less, larger parts first. Proptest cannot shrink what is filtered after generation.
     fn smaller(&self) -> Vec<Self>;
 
-    /// Runs the program and returns the violations.
+    /// Returns every violation, excused ones too. Opens its connections through `stage`, which the caller closes.
     ///
-    /// # Errors
-    /// The program could not be played.
+    /// Fails if the program cannot be played to its end; the caller counts that as a violation.
     fn play<'a>(&'a self, stage: &'a Stage) -> BoxFuture<'a, Result<Vec<Violation>, Failed>>;
 }
 
@@ -65,7 +64,7 @@ pub(crate) trait Generated: fmt::Debug + fmt::Display + Clone + Send + Sync + Si
 pub(crate) struct Explored {
     /// How many programs ran, including the failed one, without its shrunk forms.
     pub(crate) programs: u64,
-    /// How many steps they had.
+    /// The steps of those programs in all.
     pub(crate) steps: usize,
     /// How often foreign actors broke each rule and were excused.
     pub(crate) excused: BTreeMap<&'static str, u64>,
@@ -80,19 +79,19 @@ pub(crate) struct Explored {
 pub(crate) struct Found {
     /// Generates the program again, before it was shrunk.
     pub(crate) seed: u64,
-    /// Those of the shrunk program.
+    /// Those of the shrunk program, which may break other rules than the program that was generated.
     pub(crate) violations: Vec<Violation>,
     /// The program as JSON, which [`replay`](super::replay) takes.
     pub(crate) json: String,
 }
 
-/// How programs are generated and checked.
+/// What a run of programs needs, apart from its options.
 pub(crate) struct Search<'a, P: Generated> {
-    /// Generates the programs.
+    /// Draws one program from each seed.
     pub(crate) programs: BoxedStrategy<P>,
-    /// Runs a program and returns its violations.
+    /// Plays a program once, on harnesses of its own.
     pub(crate) check: &'a dyn Fn(&P) -> Performed,
-    /// How many runs to spend on shrinking.
+    /// How many runs proptest may spend on shrinking, and then the removal of parts again.
     pub(crate) shrinking: u32,
     /// The name in progress lines; `None` shows no progress.
     pub(crate) name: Option<String>,
@@ -121,11 +120,12 @@ pub(crate) fn explore<P: Generated>(search: &Search<'_, P>, options: Options) ->
 /// What may happen in programs in addition to the steps of their actors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Perils {
-    /// Connections are lost.
+    /// Steps may cut every connection; each one is restored.
     pub(crate) cuts: bool,
-    /// Queues have delivery limits.
+    /// A program may run under a delivery limit of its shared queues.
     pub(crate) limits: bool,
-    /// Servers are stopped in a hurry. They must report dropped requests within moments, which only a paused clock ensures.
+    /// Servers are stopped in a hurry. They must report dropped requests
+    /// within moments, which only a paused clock ensures.
     pub(crate) hurry: bool,
 }
 

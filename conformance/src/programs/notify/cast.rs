@@ -6,12 +6,12 @@ use crate::programs::Actors;
 /// The first bit for notifiers, so that one more listener does not change them.
 const NOTIFIERS: u32 = 32;
 
-/// The default tries of a listener.
+/// As many as by default. A listener with fewer tries becomes a foreign one that drops.
 const USUAL_TRIES: u32 = 5;
 
 impl Program {
-    /// The program with its listeners and notifiers assigned to implementations, as `actors` and `seed` determine. It asks
-    /// foreign actors for nothing that they cannot do.
+    /// The program with its listeners and notifiers assigned to implementations, as `actors` and `seed` determine. It
+    /// asks foreign actors for nothing that they cannot do.
     pub(crate) fn cast_by(mut self, actors: Actors, seed: u64) -> Self {
         let (listeners, notifiers) = (self.listeners.len(), self.notifiers());
         let mut foreign = actors.choose(seed, 0, listeners);
@@ -70,8 +70,8 @@ fn can_be_foreign(listener: &Listener, limited: bool) -> bool {
     listener.reads != Reads::Private && !limited
 }
 
-/// A listener of the reference tries an event once and drops it, or requeues it for ever. Fewer tries than by default make it
-/// one that drops.
+/// A listener of the reference tries an event once and drops it, or requeues it for ever. Fewer
+/// tries than by default make it one that drops.
 fn as_foreign(listener: &mut Listener) {
     if listener.drops || listener.tries < USUAL_TRIES {
         (listener.drops, listener.tries) = (true, 1);

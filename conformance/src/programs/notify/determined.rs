@@ -13,8 +13,9 @@ use crate::programs::determined::{Determined, Outcomes};
 use crate::{Failed, Stage};
 
 impl Determined for Program {
-    /// Listeners start and stop in acts of their own, so do events that declare no queue, and every act settles. No listener is dropped, no connection is lost,
-    /// nothing limits deliveries, and no event shares the fate of its batch.
+    /// Listeners start and stop in acts of their own, so do events that declare no queue, and
+    /// every act settles. No listener is dropped, no connection is lost, nothing limits
+    /// deliveries, and no event shares the fate of its batch.
     fn determined(mut self) -> Self {
         self.limit = None;
         self.listeners.iter_mut().for_each(|listener| listener.batch = None);
@@ -23,8 +24,8 @@ impl Determined for Program {
             let steps = act.steps.into_iter().filter(|step| !matches!(step, Step::Cut { .. }));
             let (events, moves): (Vec<_>, Vec<_>) = steps.partition(|step| matches!(step, Step::Send { .. }));
             let moves = moves.into_iter().map(stopped).collect();
-            // Events of one act are sent concurrently. Whether an event finds a queue that it does not declare must not depend on
-            // their order.
+            // Events of one act are sent concurrently. Whether an event finds a queue that it does not declare must not
+            // depend on their order.
             let (bare, declaring): (Vec<_>, Vec<_>) = events.into_iter().partition(finds_its_queue);
             acts.extend([moves, declaring, bare].map(|steps| Act { steps, settle: true }));
         }
@@ -37,6 +38,7 @@ impl Determined for Program {
     }
 }
 
+/// Such an event is lost unless its queue exists before.
 fn finds_its_queue(step: &Step) -> bool {
     matches!(step, Step::Send { message: event, .. } if event.without_queue)
 }

@@ -1,7 +1,7 @@
 //! Where the reference implementation breaks a rule of notifications: as data, so that reports list every excuse.
 //!
-//! A divergence excuses only the foreign listeners that it names. Each was seen on a broker; the source is oslo.messaging
-//! 18.3.1.
+//! A divergence excuses only the foreign listeners that it names. Each was seen on a
+//! broker. The source is that of oslo.messaging 18.3.1.
 
 use super::history::Answer;
 use super::{Listener, rules};
@@ -9,7 +9,7 @@ use crate::programs::Divergence;
 use crate::programs::divergence::Excuse;
 
 impl Excuse<Listener> {
-    /// Whether `listener` is excused.
+    /// `false` for every listener of this library: only foreign ones are excused.
     pub(crate) fn holds_for(&self, listener: &Listener) -> bool {
         listener.foreign && (self.concerns)(listener)
     }
@@ -61,7 +61,7 @@ pub(crate) static COUNTS_NOTHING: Excuse<Listener> = Excuse {
     concerns: |_| true,
 };
 
-/// Every divergence.
+/// Every divergence, in the order of the report.
 pub(crate) static ALL: &[&Divergence] = &[
     &RAISED_COMES_BACK.divergence,
     &TAKES_OTHERS_ALONG.divergence,

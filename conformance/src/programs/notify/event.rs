@@ -15,7 +15,7 @@ pub(crate) struct Event {
     pub(crate) topic: String,
     #[serde(with = "priority")]
     pub(crate) priority: Priority,
-    /// Listeners filter by it.
+    /// The event type; listeners filter by its whole name or its prefix.
     pub(crate) event_type: String,
     /// The publisher id; listeners may filter by its prefix.
     pub(crate) publisher: String,

@@ -20,8 +20,8 @@ pub(super) const ALLOWED: &str = "request_id";
 /// Text that a wrong encoding or a wrong escape changes.
 const TEXT: &str = "\u{e9}\u{1f980} \" \\ \n \u{0}";
 
-/// More events than any program has. A handler that gets more keeps them forever: on a paused clock, endless redelivery takes
-/// no time and would never end.
+/// More events than any program has. A handler that gets more keeps them forever: on a paused clock, endless
+/// redelivery takes no time and would never end.
 const ENDLESS: usize = 5_000;
 
 /// How often the readers of each copy requeued each event. Clones share it.
@@ -43,7 +43,7 @@ pub(super) enum OnFailure {
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
     pub(super) listener: usize,
-    /// Whose requeues count together.
+    /// Requeues of one event count together among the readers of one copy.
     pub(super) reads: Reads,
     pub(super) log: Log,
     /// Shared by all listeners, because any reader of a queue may get a requeued event.
@@ -51,7 +51,7 @@ pub(super) struct Handler {
     /// How often each event failed at listeners that do not count. Shared like `returns`.
     pub(super) failures: Returns,
     pub(super) on_failure: OnFailure,
-    /// How long the handler of a slow event sleeps.
+    /// How long the handler of a slow event sleeps: a third of `Budget::quiet`.
     pub(super) nap: Duration,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn detail(listener: usize) -> String {
     format!("conformance.HandlerFailed: {listener}")
 }
 
-/// The payload of the event with `number`.
+/// Holds the number, text that is hard to encode, the largest integer and a null.
 pub(super) fn payload(number: usize) -> Value {
     json!({ "n": number, "text": TEXT, "large": u64::MAX, "none": null })
 }
@@ -110,15 +110,15 @@ impl Handler {
         }
     }
 
-    /// Records the events of a call.
+    /// Records the call. Events that no step has sent are recorded, but do not decide its answer.
     pub(super) fn begin(&self, heard: Vec<Heard>) -> Call {
         let event = |heard: &Heard| Some((heard.number?, self.log.message(heard.number?)?, heard.attempt));
         let sent = heard.iter().filter_map(event).collect();
         Call { run: self.log.note(Happened::Ran { listener: self.listener, heard }), sent }
     }
 
-    /// Sleeps if an event is slow, decides for the whole batch, and records that: it fails if any event must fail, else it is
-    /// requeued if any event must be.
+    /// Sleeps if an event is slow, decides for the whole batch, and records that: it fails if any event must
+    /// fail, else it is requeued if any event must be.
     pub(super) async fn finish(&self, Call { run, sent }: Call) -> Answer {
         if run > ENDLESS {
             pending::<()>().await;
@@ -131,6 +131,8 @@ impl Handler {
         answer
     }
 
+    /// A batch fails if any of its events must. Foreign listeners that
+    /// requeue count no tries, so they are counted here.
     fn fails(&self, sent: &[(usize, Event, u32)]) -> bool {
         match self.on_failure {
             OnFailure::Retry | OnFailure::Drop => sent.iter().any(|(_, event, attempt)| *attempt <= event.failing),
@@ -164,7 +166,7 @@ impl Returns {
     }
 }
 
-/// What to record of an event.
+/// Adds the try, the redelivered flag and the id to the comparison with the event that was sent.
 pub(super) fn heard(log: &Log, event: &Received<Value>) -> Heard {
     let context: Vec<String> =
         event.context.values().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
@@ -176,7 +178,7 @@ pub(super) fn heard(log: &Log, event: &Received<Value>) -> Heard {
     }
 }
 
-/// What to record of a message that was found in a queue.
+/// The same for a message that no handler got: attempt 0, without a mark.
 pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
     let context: Vec<String> =
         notification.context.iter().map(|(name, value)| format!("{name}={}", value.as_str())).collect();
@@ -188,7 +190,7 @@ pub(super) fn unheard(log: &Log, notification: &Notification) -> Heard {
     Heard { message_id, ..compare(log, &payload, [&publisher, &event_type, &priority], &context) }
 }
 
-/// Compares a received event with the one that was sent.
+/// Says in `wrong` all that came if payload, texts or context differ from what was sent.
 pub(super) fn compare(log: &Log, carried: &Value, said: [&str; 3], context: &[String]) -> Heard {
     let number = carried["n"].as_u64().and_then(|number| usize::try_from(number).ok());
     let sent = number.and_then(|number| Some((number, log.message(number)?)));

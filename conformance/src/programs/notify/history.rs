@@ -1,4 +1,4 @@
-//! The events of a program of notifications.
+//! The events of a program of notifications, as handlers and the player report them. Rules read nothing else.
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -12,12 +12,12 @@ pub(crate) type History = history::History<Event, (Instant, Happened)>;
 /// A history while it is written, by several tasks at once.
 pub(crate) type Log = history::Log<Event, (Instant, Happened)>;
 
-/// One event, as the handlers and the player report it. Rules read nothing else.
+/// One event. Its position in the history is its place in the order that all actors agree on.
 #[derive(Debug, Clone)]
 pub(crate) enum Happened {
-    /// A step is about to be done.
+    /// A step is about to be done; its effects come later in the list.
     Begun(usize),
-    /// A step has ended, with its result.
+    /// A step has ended; `Err` holds the text of its error.
     Ended { step: usize, outcome: Result<(), String> },
     /// The connections are about to be cut by the step of that number.
     Cutting(usize),
@@ -38,7 +38,7 @@ pub(crate) struct Heard {
     pub(crate) number: Option<usize>,
     /// The number of the try, from 1; 0 for a message that no handler got.
     pub(crate) attempt: u32,
-    /// Whether the broker marked it as delivered before.
+    /// As the broker marked it, right or wrong; `false` for a message that no handler got.
     pub(crate) redelivered: bool,
     /// Every copy of an event has the same id.
     pub(crate) message_id: String,
@@ -50,8 +50,11 @@ pub(crate) struct Heard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
+    /// Ends the event for all readers of its queue.
     Handled,
+    /// Returns the event to its queue, from which any reader may get it.
     Requeued,
+    /// Leads to another try, or to the end that the listener's policy has for the event.
     Failed,
 }
 
@@ -79,9 +82,9 @@ pub(crate) struct Dead {
 /// The counters of all listeners together: `oslo_messaging_notifications_total` by outcome.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counted {
-    /// Outcome `handled`.
+    /// Outcome `handled`; a copy that a cut doubled may count twice.
     pub(crate) handled: u64,
-    /// Outcome `dead_letter`.
+    /// Outcome `dead_letter`: given up, and published to the dead-letter queue.
     pub(crate) dead: u64,
     /// Outcome `dropped`: given up without a dead letter.
     pub(crate) dropped: u64,

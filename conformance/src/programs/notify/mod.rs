@@ -1,5 +1,5 @@
-//! Programs of notifications: listeners, pools and taps start and stop while events are sent and handled, one by one or in
-//! batches, requeued, retried and given up, while connections are lost, and where queues limit deliveries.
+//! Programs of notifications: listeners, pools and taps start and stop while events are sent and handled, one by one or
+//! in batches, requeued, retried and given up, while connections are lost, and where queues limit deliveries.
 
 mod actor;
 mod cast;
@@ -70,7 +70,7 @@ impl Generated for Program {
     }
 }
 
-/// How long a batch waits for more events.
+/// How long a batch waits for more events: a third of `Budget::quiet`.
 fn window(budget: Budget) -> Duration {
     budget.quiet / 3
 }

@@ -1,9 +1,9 @@
 //! The reference model: which queues exist, which events reach them and which listener handles them. No clock, no bus.
 //!
-//! The queue of those without a pool is called `<topic>.<priority>`, a pool's as the pool, and no exchange is in either
-//! name (oslo.messaging `_drivers/amqpdriver.py`, `AMQPDriverBase.listen_for_notifications`). An event
-//! therefore reaches a queue through every exchange to which any listener has bound it, and a member of a pool receives what
-//! any other member bound.
+//! The queue of those without a pool is called `<topic>.<priority>`, a pool's as the pool, and no exchange
+//! is in either name (oslo.messaging `_drivers/amqpdriver.py`, `AMQPDriverBase.listen_for_notifications`).
+//! An event therefore reaches a queue through every exchange to which any listener has bound it, and a
+//! member of a pool receives what any other member bound.
 
 use super::Event;
 use super::program::{Listener, Reads};

@@ -9,13 +9,12 @@ pub(super) fn serialize<S: Serializer>(priority: &Priority, serializer: S) -> Re
     serializer.serialize_str(priority.as_str())
 }
 
-/// # Errors
-/// The text is not the name of a priority.
+/// Fails if the text is not the name of a priority.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Priority, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// Several of them.
+/// The same for fields with several priorities, as a list of names.
 pub(super) mod list {
     use super::{Deserializer, Priority, Serializer};
     use serde::de::Error as _;

@@ -39,10 +39,10 @@ pub(crate) struct Listener {
     pub(crate) types: String,
     /// The prefix of the publishers whose events its handler takes.
     pub(crate) publisher: Option<String>,
-    /// The largest batch; `None` if events are handled one by one. A batch waits a third of
-    /// [`Budget::quiet`](crate::Budget::quiet).
+    /// The size of the largest batch, which waits a third of [`Budget::quiet`](crate::Budget::quiet).
+    /// `None` if events are handled one by one.
     pub(crate) batch: Option<usize>,
-    /// How many handlers run at once.
+    /// How many of its handlers run at once; other events wait.
     pub(crate) concurrency: usize,
     /// How often its failure policy tries an event.
     pub(crate) tries: u32,
@@ -110,8 +110,8 @@ impl Listener {
         }
     }
 
-    /// Whether handlers start in the order of the events of one priority. They do not if batches run concurrently: an event
-    /// may wait in its batch for the handler of another priority.
+    /// Whether handlers start in the order of the events of one priority. They do not if batches run concurrently: an
+    /// event may wait in its batch for the handler of another priority.
     pub(crate) fn starts_in_turn(&self) -> bool {
         self.batch.is_none() || self.concurrency == 1 || self.priorities.len() == 1
     }

@@ -20,8 +20,8 @@ rules! {
     /// Payload, priority, type, publisher and allowed context of an event arrive as they were sent, without the
     /// context that must not be sent, and all copies have one message id.
     UNCHANGED = "notify::an_event_arrives_as_it_was_told" [];
-    /// A failed event is tried again at its listener with the next number, up to the number of the policy. A new or
-    /// requeued event begins at 1.
+    /// A failed event is tried again at its listener with the next number, up to the number of
+    /// the policy. A new or requeued event begins at 1.
     TRIES = "notify::what_fails_is_tried_as_often_as_it_may" [];
     /// An event that a handler requeues, or that waits at a stopping listener, is redelivered by the broker.
     GIVES_BACK = "notify::what_is_given_back_comes_as_new" [Requeue];
@@ -30,8 +30,8 @@ rules! {
     /// and neither taps nor listeners that drop events make any.
     DEAD = "notify::what_failed_for_good_is_one_dead_letter" [Requeue, Retention];
     /// Where a queue limits deliveries, it delivers an event at most that many times, unless connections were lost.
-    /// An event whose next failure would exceed the limit becomes one dead letter with that reason, and no other
-    /// event does.
+    /// An event whose next failure would exceed the limit becomes one dead
+    /// letter with that reason, and no other event does.
     AT_LIMIT = "notify::the_last_delivery_is_a_dead_letter" [Requeue, Retention];
     /// Every copy of a confirmed event is counted as handled, dead letter or dropped, or is in its queue. Nothing
     /// else is counted, unless a listener was dropped or connections were lost. Every counted dead letter exists.
@@ -50,7 +50,7 @@ rules! {
     /// An event is marked as redelivered if its queue delivered it before, and only if a reader of the queue may have
     /// had it. After a cut, where the event may be in the queue twice, only the latter holds.
     MARK = "notify::what_comes_back_says_so" [RedeliveredFlag];
-    /// A listener starts.
+    /// A listener that is started subscribes to its queues without an error.
     STARTS = "notify::a_listener_starts" [Pools];
     /// A stopped listener ends when its handlers have ended.
     STOPS = "notify::a_listener_ends_when_it_is_stopped" [];

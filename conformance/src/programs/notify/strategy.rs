@@ -1,5 +1,5 @@
-//! Generates programs of notifications. Steps that are not possible are removed, so that every program, also a shrunk one, can
-//! be played.
+//! Generates programs of notifications. Steps that are not possible are removed, so that
+//! every program, also a shrunk one, can be played.
 
 use oslo_messaging::Priority;
 use proptest::collection::vec;
@@ -33,7 +33,7 @@ pub(crate) fn programs(perils: Perils) -> impl Strategy<Value = Program> {
     })
 }
 
-/// Mostly no limit.
+/// Mostly no limit; one of the two kinds otherwise, if limits are `possible`.
 fn limit(possible: bool) -> impl Strategy<Value = Option<Disturbance>> {
     let limits = u32::from(possible);
     prop_oneof![
@@ -54,8 +54,8 @@ fn priorities() -> impl Strategy<Value = Vec<Priority>> {
     prop_oneof![5 => few, 1 => subsequence(Priority::ALL.to_vec(), 1..=7)]
 }
 
-/// A listener with at least one topic and priority. Most are in a pool or share the default queue; one in nine is a
-/// tap.
+/// A listener with at least one topic and priority. Most are in a pool or
+/// share the default queue; one in nine is a tap.
 fn listener() -> impl Strategy<Value = Listener> {
     let from = (exchange(), subsequence(TOPICS.to_vec(), 1..=2), priorities());
     let reads = prop_oneof![
@@ -97,8 +97,8 @@ fn step(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Step> 
     ]
 }
 
-/// Events that mostly match one of `listeners`, some with one attribute changed. Where deliveries are `limited`, some are
-/// requeued beyond the limit.
+/// Events that mostly match one of `listeners`, some with one attribute changed. Where deliveries are
+/// `limited`, some are requeued beyond the limit.
 fn event(listeners: Vec<Listener>, limited: bool) -> impl Strategy<Value = Event> {
     let meant = (0..listeners.len(), any::<Index>(), any::<Index>());
     let odd = (option::weighted(0.15, exchange()), option::weighted(0.1, 0..Priority::ALL.len()));

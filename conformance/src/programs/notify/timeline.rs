@@ -19,7 +19,7 @@ pub(super) struct Timeline<'a> {
     pub(super) program: &'a Program,
     /// In the order in which the sends began.
     pub(super) sent: Vec<Sent<'a>>,
-    /// The lives of each listener, by its index.
+    /// The lives of each listener, by its index, in the order of their starts.
     pub(super) lives: Vec<Vec<Life>>,
     /// In the order in which the handlers started; a batch is one entry for each event.
     pub(super) runs: Vec<Ran<'a>>,
@@ -35,13 +35,13 @@ pub(super) struct Timeline<'a> {
 /// An event that was sent, with what its notifier learned of it.
 #[derive(Debug)]
 pub(super) struct Sent<'a> {
-    /// The number of its step.
+    /// The number of its step, which its payload carries.
     pub(super) number: usize,
     pub(super) notifier: usize,
     pub(super) event: &'a Event,
-    /// The position at which the send began.
+    /// A queue that was bound before this position surely gets the event.
     pub(super) begun: usize,
-    /// The position at which the send ended, or [`NEVER`].
+    /// A queue that was bound after this position does not get it. [`NEVER`] if the send did not end.
     pub(super) ended: usize,
     /// `None` while the send is in progress.
     pub(super) outcome: Option<&'a Result<(), String>>,
@@ -56,12 +56,13 @@ pub(super) struct Life {
     pub(super) starting: usize,
     /// The position at which its start succeeded. It surely receives events from here on.
     pub(super) started: usize,
-    /// The position at which its stop or kill began.
+    /// The position at which its stop or kill began; [`NEVER`] while it is up.
     pub(super) stopping: usize,
+    /// The position at which its stop or kill had ended, or [`NEVER`]. No handler may run after it.
     pub(super) ended: usize,
     /// Whether it was dropped instead of stopped.
     pub(super) killed: bool,
-    /// The time at which its start ended.
+    /// When its start ended: the batch window of events that waited begins then.
     pub(super) when: Instant,
     /// The errors of its start and of its stop.
     pub(super) errors: [Option<String>; 2],
@@ -71,18 +72,18 @@ pub(super) struct Life {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ran<'a> {
     pub(super) listener: usize,
-    /// The index of the listener's life.
+    /// The index in the lives of its listener.
     pub(super) life: usize,
-    /// The position at which the handler started.
+    /// The position at which the handler started. All events of a batch share it.
     pub(super) at: usize,
-    /// The time at which the handler started.
+    /// When the handler started, by which the wait for a batch is measured.
     pub(super) when: Instant,
-    /// The size of its batch.
+    /// How many events the call had; one without batches.
     pub(super) together: usize,
     pub(super) heard: &'a Heard,
     /// The position of the handler's return and what its result means at its listener; `None` if it was interrupted.
     pub(super) answer: Option<(usize, Answer)>,
-    /// The handler's result.
+    /// What the handler returned, before [`divergence::effect`] says what that means.
     pub(super) said: Option<Answer>,
 }
 
@@ -145,6 +146,7 @@ impl<'a> Timeline<'a> {
         timeline
     }
 
+    /// A stop of a listener without a life is ignored.
     fn begun(&mut self, number: usize, step: &'a Step, at: usize, when: Instant) {
         match step {
             Step::Send { sender: notifier, message: event } => {
@@ -170,6 +172,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
+    /// Gives a send its result, a life its ends and errors, and a cut its end.
     fn ended(&mut self, number: usize, step: &Step, outcome: &'a Result<(), String>, (at, when): (usize, Instant)) {
         if let Some(sent) = self.sent.iter_mut().find(|sent| sent.number == number) {
             (sent.ended, sent.outcome) = (at, Some(outcome));
@@ -190,7 +193,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// The life of the listener in which the handler ran.
+    /// `None` if the handler ran at a listener that was never started.
     pub(super) fn life(&self, ran: &Ran<'_>) -> Option<&Life> {
         self.lives[ran.listener].get(ran.life)
     }
@@ -199,18 +202,18 @@ impl<'a> Timeline<'a> {
         &self.program.listeners[ran.listener]
     }
 
-    /// The listeners that are up now.
+    /// The listeners whose last start succeeded and that no stop or kill has ended since.
     pub(super) fn running(&self) -> BTreeSet<usize> {
         let up = |lives: &[Life]| lives.last().is_some_and(|life| life.started != NEVER && life.stopping == NEVER);
         (0..self.lives.len()).filter(|listener| up(&self.lives[*listener])).collect()
     }
 
-    /// The event with `number`.
+    /// `None` for a message without a number, or with one that no step has.
     pub(super) fn sent(&self, number: Option<usize>) -> Option<&Sent<'a>> {
         self.sent.iter().find(|sent| Some(sent.number) == number)
     }
 
-    /// The copy that the handler got.
+    /// Each life of a tap has a copy of its own; other listeners share one.
     pub(super) fn copy(&self, ran: &Ran<'_>) -> Copy {
         match &self.listener(ran).reads {
             Reads::Private => Copy::Private { listener: ran.listener, life: ran.life },
@@ -233,7 +236,7 @@ impl<'a> Timeline<'a> {
         self.copies().into_iter().filter(|copy| matches!(copy, Copy::Shared(_))).collect()
     }
 
-    /// The listeners that read the queue of this copy of the event.
+    /// The listeners that read the queue of this copy, whether they are up or not.
     pub(super) fn readers(&self, copy: &Copy, event: &Event) -> Vec<usize> {
         match copy {
             Copy::Private { listener, .. } => vec![*listener],
@@ -264,8 +267,8 @@ impl<'a> Timeline<'a> {
         )
     }
 
-    /// The common part of both: `during` selects lives of listeners, `declared` the events whose publishers declared
-    /// the queue.
+    /// The common part of both: `during` selects lives of listeners, `declared`
+    /// the events whose publishers declared the queue.
     fn bound(
         &self,
         copy: &Copy,
@@ -300,8 +303,8 @@ impl<'a> Timeline<'a> {
         failed && ran.heard.attempt >= self.listener(ran).tries
     }
 
-    /// Whether connections were lost after the send began and before `at`. An unconfirmed event may then be in the queue twice,
-    /// and an acknowledged one may come again.
+    /// Whether connections were lost after the send began and before `at`. An unconfirmed event may then be in the
+    /// queue twice, and an acknowledged one may come again.
     pub(super) fn lost_since(&self, sent: &Sent<'_>, at: usize) -> bool {
         self.cuts.between(sent.begun, at)
     }
@@ -314,8 +317,8 @@ impl<'a> Timeline<'a> {
         if lost { chain.iter().any(done) } else { chain.last().is_some_and(done) }
     }
 
-    /// The copies that must be handled or given up, each with the number of its event. The private queue of a tap is deleted
-    /// with the events that it has not handled.
+    /// The copies that must be handled or given up, each with the number of its event. The private queue of a tap is
+    /// deleted with the events that it has not handled.
     pub(super) fn owed(&self) -> Vec<(Copy, usize)> {
         let copies = self.copies();
         let confirmed = self.sent.iter().filter(|sent| sent.outcome.is_some_and(Result::is_ok));
@@ -337,8 +340,8 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// Whether an event may come again that nothing is [due](Self::due) for: its last delivery was requeued or failed, or its
-    /// connection was lost, and it has not ended.
+    /// Whether an event may come again that nothing is [due](Self::due) for: its last delivery was requeued or failed,
+    /// or its connection was lost, and it has not ended.
     pub(super) fn comes_again(&self) -> bool {
         let is_end =
             |ran: &Ran<'_>| self.is_final(ran) || ran.answer.is_some_and(|(_, answer)| answer == Answer::Handled);
@@ -369,7 +372,7 @@ impl Life {
 }
 
 impl Sent<'_> {
-    /// How violations name the event.
+    /// The number, priority, exchange and topic, for the text of violations.
     pub(super) fn name(&self) -> String {
         format!("event {} ({} of {} to {})", self.number, self.event.priority, self.event.exchange, self.event.topic)
     }
@@ -381,7 +384,8 @@ mod tests {
 
     use super::*;
 
-    /// A listener starts while an event is sent, so that its queue may not have got it, and the handler returns `answer`.
+    /// A listener starts while an event is sent, so that its queue may not
+    /// have got it, and the handler returns `answer`.
     fn comes_again_after(answer: Answer) -> bool {
         let (program, event) =
             (Program::new().listener(Listener::new("x", "t", Priority::Info)), Event::new("x", "t", Priority::Info));

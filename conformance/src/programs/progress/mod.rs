@@ -20,13 +20,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Shows the progress of a run. Dropping it removes its bar.
 #[derive(Debug)]
 pub(super) struct Progress {
-    /// The kind of program.
+    /// Begins each line, so that concurrent runs can be distinguished.
     name: String,
-    /// How many will run.
+    /// The total that each line shows; fewer run if a rule breaks.
     programs: u64,
     /// `None` without a terminal, or without the feature `progress-bar`.
     bar: Option<Bar>,
-    /// When the last line was printed.
+    /// No line follows another one within [`SILENCE`].
     printed: Cell<Instant>,
 }
 

@@ -14,8 +14,8 @@ use crate::programs::determined::{Determined, Outcomes};
 use crate::{Failed, Stage};
 
 impl Determined for Program {
-    /// Servers start and stop in acts of their own, and every act settles. No server is killed, no connection is cut and no
-    /// sender gives up. A call is impatient exactly if no server can answer it.
+    /// Servers start and stop in acts of their own, and every act settles. No server is killed, no connection is cut
+    /// and no sender gives up. A call is impatient exactly if no server can answer it.
     fn determined(self) -> Self {
         let mut program = Self { acts: Vec::new(), servers: self.servers, foreign_senders: self.foreign_senders };
         let (mut up, mut ever) = (BTreeSet::new(), BTreeSet::new());
@@ -125,9 +125,9 @@ fn ended(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Where a request ran; `None` if that depends on which server took it. The bus chooses among the servers of one queue, but a
-/// fanout runs at each.
-/// Servers that share the queue of a request are named together, since either bus may choose another one.
+/// Where a request ran; `None` if that depends on which server took it. The bus chooses among the
+/// servers of one queue, but a fanout runs at each. Servers that share the queue of a request are named
+/// together, since either bus may choose another one.
 fn ran(timeline: &Timeline<'_>, sent: &Sent<'_>) -> Option<String> {
     let takers: Vec<usize> = match sent.request.kind {
         Kind::Call => up_then(timeline, sent).collect(),

@@ -1,7 +1,7 @@
 //! Where the reference implementation breaks a rule: as data, so that reports list every excuse.
 //!
-//! A divergence excuses only the foreign actors that it names. These programs found each one; the source is oslo.messaging
-//! 18.3.1.
+//! A divergence excuses only the foreign actors that it names. These programs found each
+//! one. The source is that of oslo.messaging 18.3.1.
 
 use super::request::Kind;
 use super::{Request, Server, rules};
@@ -9,14 +9,14 @@ use crate::programs::Divergence;
 use crate::programs::divergence::Excuse;
 
 impl Excuse<Server> {
-    /// Whether `server` is excused.
+    /// `false` for every server of this library: only foreign ones are excused.
     pub(crate) fn holds_for(&self, server: &Server) -> bool {
         server.foreign && (self.concerns)(server)
     }
 }
 
 impl Excuse<Request> {
-    /// Whether the sender of `request` is excused.
+    /// `false` unless the sender of `request` is `foreign`.
     pub(crate) fn holds_for(&self, foreign: bool, request: &Request) -> bool {
         foreign && (self.concerns)(request)
     }

@@ -1,5 +1,5 @@
-//! The reference model: exchanges, topics, servers, namespaces and versions decide which server runs a request. No clock, no
-//! bus.
+//! The reference model: exchanges, topics, servers, namespaces and versions decide
+//! which server runs a request. No clock, no bus.
 //!
 //! A queue has the name of its topic, or of its topic and server, and no exchange in it (oslo.messaging
 //! `AMQPDriverBase.listen`). So servers of one topic in two exchanges read one queue, and a message through either
@@ -11,6 +11,7 @@ use super::request::{Kind, Method, Request};
 /// What a server does with a request that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dispatch {
+    /// An interface matches in namespace and version, and has the method.
     Runs,
     /// An interface matches, but has no such method.
     NoSuchMethod,
@@ -29,7 +30,7 @@ pub(crate) fn binds(server: &Server, request: &Request) -> bool {
     reads(server, request) && (request.kind == Kind::Fanout || server.exchange == request.exchange)
 }
 
-/// What `server` does with `request`.
+/// Any interface of the server may match. A request without a version asks for 1.0.
 pub(crate) fn dispatch(server: &Server, request: &Request) -> Dispatch {
     let fits = |interface: &Interface| {
         interface.namespace == request.namespace

@@ -15,23 +15,23 @@ use super::request::{Kind, Request};
 use super::timeline::Timeline;
 use crate::{Failed, Stage};
 
-/// The actors of one program and the history they write.
+/// Actors share nothing but the history: each one has a connection of its own.
 #[derive(Debug)]
 struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     /// Shared by all actors: its order is the order of the history.
     log: Log,
-    /// By index of the server.
+    /// By index of the server; each keeps its actor over all of its lives.
     servers: Vec<Arc<dyn Actor>>,
     /// By index of the sender.
     senders: Vec<Arc<dyn Actor>>,
 }
 
-/// Plays `program`. After its last act it starts every server once more, so that waiting requests run, and stops all of them.
+/// Plays `program`. After its last act it starts every server once more, so
+/// that waiting requests run, and stops all of them.
 ///
-/// # Errors
-/// An actor could not be created.
+/// Fails if an actor cannot be created. Failed steps are part of the history.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let log = Log::default();
     let (mut servers, mut senders) = (Vec::new(), Vec::new());
@@ -49,10 +49,9 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Fa
     Ok(play.log.history())
 }
 
-/// Each actor has a connection of its own.
+/// Takes the actor from this library, or from the processes of the harness if it is `foreign`.
 ///
-/// # Errors
-/// A connection could not be opened, or there is no foreign process.
+/// Fails if a connection cannot be opened, or there is no foreign process.
 async fn hire(stage: &Stage, foreign: bool, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
     if foreign { stage.foreign()?.hire(stage, log).await } else { RustActors.hire(stage, log).await }
 }
@@ -169,8 +168,7 @@ impl Play<'_> {
     }
 }
 
-/// The timeout of a request.
-/// `Budget::quiet` if it is impatient, else `Budget::arrive`.
+/// The timeout: `Budget::quiet` if the request is impatient, else `Budget::arrive`.
 pub(crate) fn patience(stage: &Stage, request: &Request) -> Duration {
     if request.impatient { stage.budget().quiet } else { stage.budget().arrive }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Server {
     /// Without any, the server refuses every request.
     #[serde(default)]
     pub(crate) interfaces: Vec<Interface>,
-    /// How many methods run at once.
+    /// How many of its methods run at once; other requests wait.
     pub(crate) concurrency: usize,
     #[serde(default)]
     /// Whether it acknowledges a request only after it has answered.
@@ -93,13 +93,13 @@ impl Server {
         }
     }
 
-    /// Adds an interface without a namespace.
+    /// Adds an interface for requests that name no namespace.
     pub(crate) fn interface(mut self, version: &str) -> Self {
         self.interfaces.push(Interface { namespace: None, version: version.to_owned() });
         self
     }
 
-    /// Adds an interface in `namespace`.
+    /// Adds an interface for requests that name `namespace`.
     pub(crate) fn interface_in(mut self, namespace: &str, version: &str) -> Self {
         self.interfaces.push(Interface { namespace: Some(namespace.to_owned()), version: version.to_owned() });
         self

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::programs::acts::setters;
 use crate::programs::json::display_as_json;
 
-/// One message of a program. A cast goes out when the cast before it is confirmed, a call without waiting for an answer.
+/// One message of a program. A cast goes out when the cast before it is
+/// confirmed, a call without waiting for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(crate) kind: Kind,
@@ -18,7 +19,7 @@ pub(crate) struct Request {
     pub(crate) namespace: Option<String>,
     /// `None` asks for version 1.0, as in the reference.
     pub(crate) version: Option<String>,
-    /// The method that it runs.
+    /// Decides how long the request takes, and how it ends.
     pub(crate) method: Method,
     /// Whether it fails with `Undeliverable` if no queue is bound.
     #[serde(default)]
@@ -37,7 +38,7 @@ pub(crate) struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Waits for an answer.
+    /// Ends with the answer of one server, or at its deadline.
     Call,
     /// Ends when the bus has the request.
     Cast,
@@ -53,16 +54,16 @@ pub(crate) enum Method {
     Answer,
     /// Answers after a third of [`Budget::quiet`](crate::Budget::quiet), so that other requests overtake it.
     Slow,
-    /// Fails with an expected failure.
+    /// Fails as `ValueError`, with the number of the request as its text.
     Fail,
-    /// No server has it.
+    /// No server has it, so a server that fits refuses it.
     Missing,
 }
 
 display_as_json!(Request);
 
 impl Method {
-    /// The name on the wire.
+    /// As requests and reports of processes name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Answer => "answer",

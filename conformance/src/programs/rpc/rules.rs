@@ -6,15 +6,14 @@ rules! {
     /// A cast to a bound queue runs once, whatever connections are lost, if every server that reads the queue has the
     /// method and none that acknowledges before it runs was killed or stopped in a hurry.
     CAST_RUNS = "rpc::cast_runs_exactly_once" [Retention];
-    /// A call or a cast runs at most once in all, a fanout at most once at each server. Only a request that a killed
-    /// server with late acknowledgement had, or that was sent before a cut, may run again, and is then marked as
-    /// redelivered.
+    /// A call or a cast runs at most once in all, a fanout at most once at each server. Only a
+    /// request that a killed server with late acknowledgement had, or that was sent before a cut, may
+    /// run again, and is then marked as redelivered.
     RUNS_ONCE = "rpc::nothing_runs_twice" [];
     /// A server runs a request at most once while it is up, however often the bus delivers it.
     ONCE_IN_A_LIFE = "rpc::nothing_runs_twice_at_a_server" [];
-    /// A server that acknowledges before it runs counts the requests that a hurried stop drops: at least the owed
-    /// casts that never ran, and at most the requests that did not run, unless a connection is lost or a server is
-    /// killed.
+    /// A server that acknowledges before it runs counts the requests that a hurried stop drops: at least the owed casts
+    /// that never ran, and at most the requests that did not run, unless a connection is lost or a server is killed.
     SUMS = "rpc::what_is_dropped_is_counted" [Retention];
     /// A cast that a kill interrupts at a server with late acknowledgement runs again.
     RUNS_AGAIN = "rpc::what_was_cut_short_runs_again" [Retention];
@@ -23,8 +22,8 @@ rules! {
     ENTITLED = "rpc::a_request_runs_at_an_entitled_server" [];
     /// A request runs at, or is refused by, a server exactly as the namespaces and versions of the server say.
     DISPATCHED = "rpc::version_and_namespace_route" [];
-    /// A fanout runs at every server of its topic, whatever its exchange, that was up from before the send until it
-    /// had run.
+    /// A fanout runs at every server of its topic, whatever its exchange, that
+    /// was up from before the send until it had run.
     FANOUT_REACHES = "rpc::fanout_reaches_every_subscribed_server" [Fanout];
     /// A fanout does not run at a server that started after the send or had ended before it.
     FANOUT_STAYS = "rpc::fanout_reaches_nobody_else" [Fanout];
@@ -48,10 +47,10 @@ rules! {
     /// Of two requests of one sender to one address, the second sent after the first had ended, a server that runs
     /// both starts the first one first, unless it was redelivered.
     ORDER = "rpc::order_holds_from_one_sender" [];
-    /// A request is marked as redelivered only if a server that reads its queue has stopped, or a connection was
-    /// lost, since it was sent.
+    /// A request is marked as redelivered only if a server that reads its queue has
+    /// stopped, or a connection was lost, since it was sent.
     MARK = "rpc::nothing_is_redelivered_without_a_loss" [RedeliveredFlag];
-    /// A server starts.
+    /// A server that is started subscribes to its queues without an error.
     STARTS = "lifecycle::a_server_starts" [];
     /// A stopped server ends when its methods have ended.
     STOPS = "lifecycle::a_server_ends_when_it_is_stopped" [];

@@ -1,4 +1,5 @@
-//! Generates programs of RPC. Steps that are not possible are removed, so that every program, also a shrunk one, can be played.
+//! Generates programs of RPC. Steps that are not possible are removed, so that
+//! every program, also a shrunk one, can be played.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -15,6 +16,7 @@ use crate::programs::acts::{self, Turns};
 const EXCHANGES: [&str; 2] = ["x", "y"];
 const TOPICS: [&str; 3] = ["t", "u", "v"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Three in five interfaces have no namespace.
 const NAMESPACES: [&str; 2] = ["m", "n"];
 /// Two minors of one major and another major, so that requests are both compatible and not.
 const VERSIONS: [&str; 4] = ["1.0", "1.3", "1.5", "2.0"];
@@ -116,8 +118,8 @@ fn request(servers: Vec<Server>) -> impl Strategy<Value = Request> {
     )
 }
 
-/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server answers is
-/// impatient, so that it does not cost a whole budget.
+/// Builds a program in which servers start and end in turn, at most once in an act. A call that perhaps no server
+/// answers is impatient, so that it does not cost a whole budget.
 fn playable(servers: Vec<(Server, bool)>, acts: Vec<(Vec<Step>, bool)>) -> Program {
     let (servers, first): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
     let mut turns = Turns::new((0..servers.len()).filter(|server| first[*server]).collect());

@@ -19,7 +19,7 @@ pub(crate) struct Timeline<'a> {
     pub(crate) servers: &'a [Server],
     /// The senders that divergences may excuse.
     foreign_senders: &'a BTreeSet<usize>,
-    /// The lives of each server, by its index.
+    /// The lives of each server, by its index, in the order of their starts.
     pub(crate) lives: Vec<Vec<Life<'a>>>,
     /// In the order in which the sends began.
     pub(crate) sent: Vec<Sent<'a>>,
@@ -41,9 +41,9 @@ pub(crate) struct Life<'a> {
     pub(crate) starting: usize,
     /// The position at which its start succeeded. It surely takes requests from here on.
     pub(crate) started: usize,
-    /// The position at which its stop or kill began.
+    /// The position at which its stop or kill began; [`NEVER`] while it is up.
     pub(crate) stopping: usize,
-    /// The position at which it had ended.
+    /// The position at which it had ended, or [`NEVER`]. No method may start after it.
     pub(crate) stopped: usize,
     /// Whether it was dropped instead of stopped.
     pub(crate) killed: bool,
@@ -56,14 +56,14 @@ pub(crate) struct Life<'a> {
 /// A message that was sent, with what its sender learned of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent<'a> {
-    /// The number of its step.
+    /// The number of its step, which the arguments of the method carry.
     pub(crate) number: usize,
-    /// The index of the sender.
+    /// The index of the sender. Order holds for each sender alone.
     pub(crate) sender: usize,
     pub(crate) request: &'a Request,
-    /// The position at which the send began.
+    /// A queue that was bound before this position surely gets the request.
     pub(crate) begun: usize,
-    /// The position at which the send ended, or [`NEVER`].
+    /// A queue that was bound after this position does not get it. [`NEVER`] if the send did not end.
     pub(crate) ended: usize,
     /// `None` while the send is in progress.
     pub(crate) outcome: Option<&'a Outcome>,
@@ -71,12 +71,12 @@ pub(crate) struct Sent<'a> {
     pub(crate) took: Duration,
 }
 
-/// An execution and its position.
+/// An execution and its position, by which it is compared with starts, stops and sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ran<'a> {
-    /// The position at which the method started.
+    /// The position at which the method started: its server must be up then.
     pub(crate) at: usize,
-    /// As the server reported it.
+    /// What the server reported of it.
     pub(crate) run: &'a Run,
 }
 
@@ -173,8 +173,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    /// The servers that are up now.
-    /// A server whose start has not ended, or failed, is among them.
+    /// The servers that no stop or kill has ended, including those whose start has not ended or failed.
     pub(crate) fn running(&self) -> Vec<usize> {
         let up = |server: &usize| self.lives[*server].last().is_some_and(|life| life.stopping == NEVER);
         (0..self.servers.len()).filter(up).collect()
@@ -192,7 +191,8 @@ impl<'a> Timeline<'a> {
         self.lives[server].iter().any(|life| life.starting < to && from < life.stopped)
     }
 
-    /// Whether a queue was surely bound at the address of `sent` before it was sent. Queues stay when their readers end.
+    /// Whether a queue was surely bound at the address of `sent` before it
+    /// was sent. Queues stay when their readers end.
     pub(crate) fn surely_bound(&self, sent: &Sent<'_>) -> bool {
         self.binders(sent.request).any(|server| self.lives[server].iter().any(|life| life.started < sent.begun))
     }
@@ -215,12 +215,12 @@ impl<'a> Timeline<'a> {
         self.readers(request).all(|server| self.dispatch(server, request) == Dispatch::Runs)
     }
 
-    /// What the model says that `server` does with the request.
+    /// Whether `server` would run the request or refuse it; says nothing of whether it is up.
     pub(crate) fn dispatch(&self, server: usize, request: &Request) -> Dispatch {
         dispatch(&self.servers[server], request)
     }
 
-    /// The executions of a message.
+    /// The executions of a message, in the order in which they started; of a fanout, those at every server.
     pub(crate) fn runs_of(&self, number: usize) -> impl Iterator<Item = &Ran<'a>> {
         self.runs.iter().filter(move |ran| ran.run.number == number)
     }
@@ -246,7 +246,8 @@ impl<'a> Timeline<'a> {
         readers.any(|server| self.lives[server].iter().any(|life| life.hurried && sent.begun < life.stopped))
     }
 
-    /// Whether `server` loses requests when it stops, and may have had `sent`. It cannot if everything had run before the stop.
+    /// Whether `server` loses requests when it stops, and may have had `sent`. It
+    /// cannot if everything had run before the stop.
     fn perhaps_lost_at_stop(&self, server: usize, sent: &Sent<'_>) -> bool {
         let had = |life: &Life<'_>| {
             let waited_for = if sent.request.kind == Kind::Call { sent.ended } else { NEVER };
@@ -257,8 +258,8 @@ impl<'a> Timeline<'a> {
         divergence::LOSES_AT_STOP.holds_for(&self.servers[server]) && self.lives[server].iter().any(had)
     }
 
-    /// Whether `sent` failed because its exchange was deleted, at a sender that is excused from that. The exchange may be
-    /// deleted if no server was bound to it throughout.
+    /// Whether `sent` failed because its exchange was deleted, at a sender that is excused from that. The exchange may
+    /// be deleted if no server was bound to it throughout.
     pub(crate) fn met_no_exchange(&self, sent: &Sent<'_>) -> bool {
         let gone =
             matches!(sent.outcome, Some(Outcome::Broken { error }) if error.contains("(404) NOT_FOUND - no exchange"));
@@ -278,7 +279,7 @@ impl<'a> Timeline<'a> {
         self.cuts.between(from, to)
     }
 
-    /// Whether `sent` failed because its connection was lost.
+    /// Whether `sent` ended as disconnected while connections were cut.
     /// A disconnection without a cut is no excuse.
     pub(crate) fn lost_its_connection(&self, sent: &Sent<'_>) -> bool {
         matches!(sent.outcome, Some(Outcome::Disconnected { .. })) && self.cut_between(sent.begun, sent.ended)
@@ -292,7 +293,8 @@ impl<'a> Timeline<'a> {
         in_vain && self.cut_between(sent.begun, sent.ended)
     }
 
-    /// Whether a reader that acknowledges after its answer was killed between `from` and `to`: its requests are redelivered.
+    /// Whether a reader that acknowledges after its answer was killed between
+    /// `from` and `to`: its requests are redelivered.
     pub(crate) fn perhaps_again(&self, request: &Request, from: usize, to: usize) -> bool {
         let killed = |server: usize| {
             let mut lives = self.lives[server].iter();
@@ -357,7 +359,7 @@ impl Life<'_> {
 }
 
 impl Sent<'_> {
-    /// How violations name the message.
+    /// The number, the sender and the request as JSON, for the text of violations.
     pub(crate) fn name(&self) -> String {
         format!("message {} of sender {}, {},", self.number, self.sender, self.request)
     }

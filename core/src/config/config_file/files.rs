@@ -1,4 +1,4 @@
-//! Which files are read, and their texts.
+//! Finds and reads the files of a configuration, as `--config-file` and `--config-dir` do in Python.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,10 +9,9 @@ use super::ini::Sections;
 use super::{ini, invalid};
 use crate::{Error, Result};
 
-/// Reads one file.
+/// Reads and parses one file on the calling thread.
 ///
-/// # Errors
-/// `Config`, with the file.
+/// Errors: `Config` with the path, and with the number of the line where the text is not valid.
 pub(super) fn read(file: &Path) -> Result<Sections> {
     let text = fs::read_to_string(file).map_err(|error| invalid("the file cannot be read").with_source(error));
     text.and_then(|text| ini::parse(&text)).map_err(|error| error.with_context("file", file.display()))
@@ -21,8 +20,7 @@ pub(super) fn read(file: &Path) -> Result<Sections> {
 /// The files that `path` stands for: itself, or what `--config-dir` reads of a directory, which is `*.conf` in lexical
 /// order (oslo.config `_ConfigDirOpt`).
 ///
-/// # Errors
-/// `Config`, with the directory that cannot be read.
+/// Errors: `Config`, with the directory that cannot be read.
 pub(super) fn of(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -38,6 +36,7 @@ pub(super) fn of(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// A name that begins with a dot, which Python's `glob("*.conf")` does not list.
 fn is_hidden(file: &Path) -> bool {
     file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -9,10 +9,9 @@ use crate::Result;
 /// Sections, their options, and each value that an option was given.
 pub(super) type Sections = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
-/// Reads the sections of a file.
+/// Reads a whole file. An option that is given several times keeps all its values.
 ///
-/// # Errors
-/// `Config` with the number of a line that is none, and never with the line, which may hold a password.
+/// Errors: `Config` with the number of the invalid line, and never with its text, which may hold a password.
 ///
 /// The first wrong line ends the reading.
 pub(super) fn parse(text: &str) -> Result<Sections> {
@@ -34,8 +33,8 @@ pub(super) fn append(sections: &mut Sections, later: Sections) {
     }
 }
 
-/// The name under which a section is found (oslo.config `_normalize_group_name`): upper and lower case are the same,
-/// but `DEFAULT` is not `default`.
+/// The name under which a section is found (oslo.config `_normalize_group_name`):
+/// upper and lower case are the same, but `DEFAULT` is not `default`.
 pub(super) fn normalized(section: &str) -> String {
     if section == "DEFAULT" { section.to_owned() } else { section.to_lowercase() }
 }
@@ -55,8 +54,8 @@ struct Parser {
 impl Parser {
     /// Reads one line without its trailing blanks. Fails with the reason and never with the text.
     ///
-    /// A line that begins with a blank continues the open value, joined by a line end. An empty line or a comment
-    /// closes it.
+    /// A line that begins with a blank continues the open value, joined by a line end.
+    /// An empty line or a comment closes it.
     fn line(&mut self, line: &str) -> Result<(), &'static str> {
         if line.starts_with([' ', '\t']) {
             if self.key.is_empty() {
@@ -74,7 +73,7 @@ impl Parser {
         }
     }
 
-    /// Starts the section of a `[name]` line.
+    /// Starts the section of a `[name]` line, or continues one of the same name.
     fn begin(&mut self, line: &str) -> Result<(), &'static str> {
         let name = line[1..].strip_suffix(']').ok_or("a section must end with ]")?;
         if name.is_empty() {
@@ -111,7 +110,7 @@ impl Parser {
     }
 }
 
-/// Quotes around a whole value are no part of it. One quote alone is both, in the reference.
+/// Removes quotes around a whole value. A value that is one quote alone becomes empty, as in the reference.
 fn unquoted(value: &str) -> &str {
     let inside = |quote| match value.strip_prefix(quote) {
         Some("") => Some(""),

@@ -1,8 +1,8 @@
 //! The configuration file that a service in Python has already.
 //!
 //! A service can move from Python to Rust, or run beside it, with the files that it has. Options are read on demand
-//! and as text; only the accessors of this library parse values. Options of `[oslo_messaging_rabbit]` are read by the
-//! AMQP driver.
+//! and as text; only the accessors of this library parse values.
+//! Options of `[oslo_messaging_rabbit]` are read by the AMQP driver.
 
 mod files;
 mod ini;
@@ -25,8 +25,8 @@ use ini::{Sections, normalized};
 ///
 /// Read as `oslo.config` reads them: continued lines, quotes, `$name` and `${section.name}`, the last of several
 /// values, section names in any case but for `DEFAULT`. The environment (`OS_<GROUP>__<OPTION>`) is not read. Options
-/// of other libraries are there to be asked for and otherwise left alone. `Debug` shows no value, since some are
-/// passwords.
+/// of other libraries are there to be asked for and otherwise left alone.
+/// `Debug` shows no value, since some are passwords.
 ///
 /// ```
 /// # use oslo_messaging::ConfigFile;
@@ -38,18 +38,19 @@ use ini::{Sections, normalized};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigFile {
+    /// The values as they are written; references are resolved when a value is read.
     sections: Sections,
 }
 
 /// The section of what belongs to no library.
 const DEFAULT: &str = "DEFAULT";
-/// The section of notifications.
+/// Where the reference's notifier finds its options; its `transport_url` may name another broker.
 const NOTIFICATIONS: &str = "oslo_messaging_notifications";
 /// Where the reference looks for a broker that no file names.
 const LOCALHOST: &str = "rabbit://";
 
 impl ConfigFile {
-    /// Reads a file.
+    /// Reads one file on the calling thread; values are interpreted only when they are asked for.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if it cannot be read, or as [`parse`](Self::parse).
@@ -79,17 +80,18 @@ impl ConfigFile {
         Ok(Self { sections: all })
     }
 
-    /// Reads the text of a file.
+    /// Parses the text of a file, such as one that a test has as a string.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the line that is none of a section, an assignment, a continuation and a comment.
+    /// [`ErrorKind::Config`] with the number of a line that is neither a section, an assignment, a continuation
+    /// nor a comment.
     pub fn parse(text: &str) -> Result<Self> {
         Ok(Self { sections: ini::parse(text)? })
     }
 
-    /// Gives `option` of `section` a value where no file gives it one, as a service in Python does in its code
-    /// (`oslo_config.cfg.set_defaults`). Needed also for what a value refers to: a `$my_ip` that the file leaves to the
-    /// service.
+    /// Gives `option` of `section` a value where no file gives it one.
+    /// A service in Python does so in its code (`oslo_config.cfg.set_defaults`).
+    /// Needed also for what a value refers to: a `$my_ip` that the file leaves to the service.
     #[must_use]
     pub fn with_default(mut self, section: &str, option: &str, value: impl Into<String>) -> Self {
         let options = self.sections.entry(normalized(section)).or_default();
@@ -104,8 +106,8 @@ impl ConfigFile {
         self.with_default(DEFAULT, "control_exchange", exchange)
     }
 
-    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives stays as it
-    /// is written.
+    /// The last value of `option` in `section`, if there is one. A reference to a name that no file gives
+    /// is left as it is written; [`resolve`](Self::resolve) makes it an error.
     #[must_use]
     pub fn get(&self, section: &str, option: &str) -> Option<String> {
         let value = self.sections.get(&normalized(section))?.get(option)?.last()?;
@@ -146,7 +148,7 @@ impl ConfigFile {
     /// of this machine, as the reference; since that is hardly meant, it is logged as a warning.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no URL, or refers to a name that no file gives.
+    /// [`ErrorKind::Config`] if it is not a URL, or refers to a name that no file gives.
     pub fn transport_url(&self) -> Result<TransportUrl> {
         if let Some(url) = self.url_of(DEFAULT)? {
             return Ok(url);
@@ -155,16 +157,17 @@ impl ConfigFile {
         TransportUrl::parse(LOCALHOST)
     }
 
-    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`. Default: where the other one
-    /// is.
+    /// Where the bus of notifications is: `[oslo_messaging_notifications] transport_url`.
+    /// Default: [`transport_url`](Self::transport_url).
     ///
     /// # Errors
-    /// As [`transport_url`](Self::transport_url).
+    /// As [`transport_url`](Self::transport_url), for the option that is used.
     pub fn notification_transport_url(&self) -> Result<TransportUrl> {
         self.own_notification_url()?.map_or_else(|| self.transport_url(), Ok)
     }
 
-    /// Where the bus of notifications is, if it has a URL of its own. An empty one is none, as in the reference.
+    /// Where the bus of notifications is, if it has a URL of its own.
+    /// An empty URL counts as missing, as in the reference.
     pub(crate) fn own_notification_url(&self) -> Result<Option<TransportUrl>> {
         let empty = self.get(NOTIFICATIONS, "transport_url").is_none_or(|url| url.is_empty());
         if empty { Ok(None) } else { self.url_of(NOTIFICATIONS) }
@@ -188,7 +191,7 @@ impl ConfigFile {
     /// How long a call may take: `[DEFAULT] rpc_response_timeout`, in seconds. Default: 60 s, also for an empty value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number of seconds.
+    /// [`ErrorKind::Config`] if it is not a whole number of seconds.
     pub fn rpc_response_timeout(&self) -> Result<Duration> {
         let seconds = self.number("rpc_response_timeout", "a whole number of seconds is needed")?;
         Ok(seconds.map_or(Duration::from_secs(60), Duration::from_secs))
@@ -199,7 +202,7 @@ impl ConfigFile {
     /// Default: none, also for an empty value; their builders have defaults of their own.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number above 0.
+    /// [`ErrorKind::Config`] if it is not a whole number above 0.
     pub fn executor_thread_pool_size(&self) -> Result<Option<usize>> {
         let needed = "a number above 0 is needed";
         let (name, old) = ("executor_thread_pool_size", "rpc_thread_pool_size");
@@ -227,7 +230,7 @@ impl ConfigFile {
         }
     }
 
-    /// A number of `[DEFAULT]`; an empty one is none, as to `oslo.config`.
+    /// A number of `[DEFAULT]`; an empty value counts as missing, as in `oslo.config`.
     fn number<N: FromStr>(&self, option: &'static str, needed: &str) -> Result<Option<N>> {
         let value = self.resolve(DEFAULT, option)?.filter(|value| !value.trim().is_empty());
         let Some(value) = value else { return Ok(None) };
@@ -248,10 +251,10 @@ impl ConfigFile {
     }
 
     /// How often a notification is tried again: `[oslo_messaging_notifications] retry`, where -1 is until its deadline.
-    /// Default: that, also for an empty value.
+    /// Default: -1, also for an empty value.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if it is no number, or another below 0.
+    /// [`ErrorKind::Config`] if it is neither -1 nor a whole number from 0 on.
     pub fn notification_retry(&self) -> Result<Retry> {
         let value = self.resolve(NOTIFICATIONS, "retry")?.filter(|value| !value.trim().is_empty());
         let Some(value) = value else { return Ok(Retry::until_deadline()) };
@@ -266,8 +269,7 @@ impl ConfigFile {
 
     /// The text of the file that says which notifications go where: `[oslo_messaging_notifications] routing_config`.
     ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if no file is named, or it cannot be read.
+    /// Errors: [`ErrorKind::Config`] if no file is named, or it cannot be read.
     #[cfg(feature = "yaml")]
     pub(crate) fn notification_routes(&self) -> Result<String> {
         let path = self.get(NOTIFICATIONS, "routing_config").filter(|path| !path.is_empty());
@@ -283,13 +285,12 @@ impl ConfigFile {
 
     /// The topic exchange, with every reference in its name resolved.
     ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
+    /// Errors: as [`resolve`](Self::resolve), for a reference in the name of the exchange.
     pub(crate) fn resolved_exchange(&self) -> Result<String> {
         self.resolve(DEFAULT, "control_exchange").map(|exchange| exchange.unwrap_or_else(|| "openstack".to_owned()))
     }
 
-    /// Every value of `option` in `section`, in their order.
+    /// Every value of an option that may be repeated, in the order of the files and their lines.
     fn all(&self, section: &'static str, option: &str) -> impl Iterator<Item = String> {
         let values = self.sections.get(section).and_then(|options| options.get(option)).into_iter().flatten();
         values.map(move |value| substitute::substitute(&self.sections, section, value))
@@ -309,7 +310,7 @@ impl fmt::Debug for ConfigFile {
     }
 }
 
-/// A `Config` error with `reason`.
+/// The one shape of error of this module: kind `Config`, operation `read configuration`.
 fn invalid(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read configuration").with_context("reason", reason)
 }

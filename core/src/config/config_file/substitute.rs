@@ -19,17 +19,16 @@ pub(super) fn substitute(sections: &Sections, section: &str, value: &str) -> Str
     walk.expand(section, value, DEPTH, false)
 }
 
-/// As [`substitute`].
+/// As [`substitute`], but a name that is not in the file is an error.
 ///
-/// # Errors
-/// The first reference that leads nowhere.
+/// Errors: the first reference that leads nowhere.
 pub(super) fn resolve(sections: &Sections, section: &str, value: &str) -> Result<String, UnresolvedReference> {
     let mut walk = Expansion::new(sections);
     let expanded = walk.expand(section, value, DEPTH, false);
     walk.missing.map_or(Ok(expanded), Err)
 }
 
-/// A reference that leads nowhere.
+/// A reference to a name that no section has. It never holds a value.
 #[derive(Debug)]
 pub(super) struct UnresolvedReference {
     /// What it refers to, unless that may be a part of a password.
@@ -39,9 +38,9 @@ pub(super) struct UnresolvedReference {
 /// The expansion of one value, which bounds how many references it may take.
 struct Expansion<'a> {
     sections: &'a Sections,
-    /// How many references may still be taken.
+    /// Counts down from [`REFERENCES`] over the whole value, nested references included.
     left: usize,
-    /// The first reference that leads nowhere.
+    /// Set once, since the error names the first such reference alone.
     missing: Option<UnresolvedReference>,
 }
 
@@ -104,6 +103,7 @@ fn name_length(text: &str) -> usize {
     if starts { text.find(|letter| !part(letter)).unwrap_or(text.len()) } else { 0 }
 }
 
+/// Looks in `section` and then in `DEFAULT`, unless the name says its section itself.
 fn find<'a>(sections: &'a Sections, section: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     let in_section = |section: &str, name: &str| {
         let (section, options) = sections.get_key_value(section)?;

@@ -1,4 +1,4 @@
-//! A listener whose messages come decoded.
+//! A listener that decodes messages before it hands them over, within the limits of the bus.
 //!
 //! It wraps the driver's listener: decompresses and decodes bodies within the limits of the bus, small ones inline
 //! and large ones on a blocking task, and charges them to the budget. While the budget is full it polls nothing, so
@@ -23,12 +23,12 @@ use crate::wire::Compression;
 use crate::wire::compression::{header, inflate, too_large};
 use crate::{Deadline, Error, ErrorKind, Result};
 
-/// From which length a body counts; smaller ones are bounded by how many there are.
+/// Bodies up to this length do not count: the window bounds how many of them there are.
 const COUNTED: usize = 4 << 10;
-/// After a body of this length others have a turn.
+/// After one body of more bytes than this was decoded inline, the task yields to others.
 const SLICE: usize = 64 << 10;
 
-/// Makes a `T` of a decompressed body.
+/// Decodes one body, on the task of the listener or, if it is large, on a blocking thread.
 /// A plain function without state, since it also runs on blocking tasks.
 pub(crate) type DecodeFn<T> = fn(&Bytes) -> Result<T>;
 
@@ -53,7 +53,7 @@ pub(crate) struct DecodingListener<T> {
     /// The large bodies that are decoded on blocking tasks.
     /// Replacing the set aborts the tasks.
     jobs: JoinSet<DecodedBody<T>>,
-    /// How the listener ended, once it has.
+    /// How the listener ended; kept back until everything that was taken before is handed over.
     end: Option<Result<()>>,
     /// Whether the listener was stopped: what it still returns was acknowledged and is decoded whatever the budget.
     stopped: bool,
@@ -66,8 +66,8 @@ type DecodedBody<T> = (u64, Result<T>, Option<Charge>);
 enum DecodePlan {
     /// It is small, and decompressed already: decode it here.
     Read(Bytes),
-    /// It is over [`LARGE`].
-    /// With the compression that it still has.
+    /// It is over [`LARGE`], or would be once decompressed.
+    /// Carries the compression that is still to be undone; `None` for a body that came without.
     OnBlockingTask(Option<Compression>),
 }
 
@@ -98,14 +98,12 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// As [`Listener::poll`]. What could not be decoded comes with the reason.
     ///
-    /// While the budget is full nothing is taken from the listener, until it was stopped: what it hands over then was
-    /// acknowledged before.
+    /// While the budget is full nothing is taken from the listener, until it was stopped:
+    /// what it hands over then was acknowledged before.
     ///
-    /// # Errors
-    /// As [`Listener::poll`], once everything that was acknowledged has come.
+    /// Errors: as [`Listener::poll`], once everything that was acknowledged has come.
     ///
-    /// # Cancellation
-    /// Safe.
+    /// Cancellation: safe; the messages of a dropped call come from the next one.
     pub(crate) async fn poll(&mut self, max: NonZeroUsize) -> Result<Option<Vec<Decoded<T>>>> {
         let max = max.get();
         loop {
@@ -135,8 +133,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Gives up the listener, for its owner to close. What was taken from it before still comes out of
-    /// [`rest`](Self::rest).
+    /// Gives up the listener, for its owner to close.
+    /// What was taken from it before still comes out of [`rest`](Self::rest).
     pub(crate) fn detach(&mut self) -> Option<Box<dyn Listener>> {
         self.stopped = true;
         self.end.get_or_insert(Ok(()));
@@ -145,18 +143,16 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// The next of what was taken before [`detach`](Self::detach); `None` if that was all.
     ///
-    /// # Cancellation
-    /// Safe.
+    /// Cancellation: safe; the message of a dropped call comes from the next one.
     pub(crate) async fn rest(&mut self) -> Option<Decoded<T>> {
         self.end.get_or_insert(Ok(()));
         self.poll(NonZeroUsize::MIN).await.ok().flatten().and_then(|mut decoded| decoded.pop())
     }
 
-    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker, unless it was acknowledged or
-    /// the broker would drop it.
+    /// As [`Listener::stop`]. What was not handed over yet is given back to the broker,
+    /// unless it was acknowledged or the broker would drop it.
     ///
-    /// # Errors
-    /// As [`Listener::stop`].
+    /// Errors: those of [`Listener::stop`]; what can go back to the broker has gone back all the same.
     pub(crate) async fn stop(&mut self, deadline: Deadline) -> Result<()> {
         self.stopped = true;
         let stopped = match &mut self.listener {
@@ -168,10 +164,9 @@ impl<T: Send + 'static> DecodingListener<T> {
         stopped
     }
 
-    /// As [`Listener::close`].
+    /// Gives the unsettled messages back first, then closes the driver's listener unless it was given up.
     ///
-    /// # Errors
-    /// As [`Listener::close`].
+    /// Errors: those of [`Listener::close`]; everything local is released all the same.
     pub(crate) async fn close(mut self, deadline: Deadline) -> Result<()> {
         let listener = self.detach();
         // What is unsettled in it goes back first.
@@ -214,8 +209,8 @@ impl<T: Send + 'static> DecodingListener<T> {
         }
     }
 
-    /// Decodes what was taken, as far as the budget has room; after a longer body it stops, so that it is handed over
-    /// and others have a turn.
+    /// Decodes what was taken, as far as the budget has room;
+    /// after a longer body it stops, so that it is handed over and others have a turn.
     ///
     /// After the stop, and after the end of the listener, the budget does not hold it back.
     async fn decode_taken(&mut self) {
@@ -255,9 +250,8 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// Decides from the header and a first decompression up to [`LARGE`] where a body is decoded.
     ///
-    /// # Errors
-    /// `Decode` for an unknown compression or broken data; `TooLarge` if the body exceeds the limit of the bus and
-    /// the first decompression shows it.
+    /// Errors: `Decode` for an unknown compression or broken data; `TooLarge` if the body exceeds the limit of the bus
+    /// and the first decompression shows it.
     fn plan(&self, message: &dyn IncomingMessage) -> Result<DecodePlan> {
         let message = message.message();
         let Some(compression) = header(message)? else {
@@ -273,8 +267,8 @@ impl<T: Send + 'static> DecodingListener<T> {
 
     /// Decodes a large body on a blocking task, when it is its turn.
     ///
-    /// One body at a time for each budget: the semaphore `turn` bounds the blocking threads that decompression can
-    /// occupy.
+    /// One body at a time for each budget:
+    /// the semaphore `turn` bounds the blocking threads that decompression can occupy.
     fn decode_on_blocking_task(
         &mut self,
         number: u64,
@@ -327,8 +321,7 @@ async fn poll(
 
 /// The decompressed body, charged piece by piece; ends early when the listener is gone.
 ///
-/// # Errors
-/// `TooLarge` above `limit` bytes, `Decode` for broken data, `Closed` if the listener was dropped meanwhile.
+/// Errors: `TooLarge` above `limit` bytes, `Decode` for broken data, `Closed` if the listener was dropped meanwhile.
 fn decompressed(
     body: Bytes,
     compression: Option<Compression>,

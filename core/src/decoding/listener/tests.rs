@@ -1,4 +1,4 @@
-//! The order and the budget of what is decoded, with decoding in the hands of the test.
+//! The order and the budget of decoded messages, while the test decides when a body is decoded.
 
 use std::collections::VecDeque;
 use std::future::pending;

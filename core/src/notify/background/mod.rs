@@ -35,17 +35,19 @@ use crate::{Deadline, Result};
 /// clone is dropped, events that are still in the outbox are lost, with a warning.
 #[derive(Clone)]
 pub struct BackgroundNotifier {
+    /// Makes each event on the task of the caller, who gets the error of a payload without a JSON form.
     notifier: Notifier,
     owner: Arc<TaskOwner>,
 }
 
-/// Ends the task with the last handle.
+/// Held by every handle. With the last one the task ends, and what is left counts as abandoned.
 struct TaskOwner {
     shared: Arc<SharedOutbox>,
+    /// `None` once `close` has taken it.
     task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
-/// What the handles and the task share.
+/// Shared by the handles and the task: the outbox, and the two signals that say it has changed.
 struct SharedOutbox {
     /// Locked for a moment by each `notify`, never across an await.
     outbox: Mutex<Outbox>,
@@ -80,7 +82,7 @@ impl BackgroundNotifier {
         Self { notifier: change(self.notifier.clone()), owner: Arc::clone(&self.owner) }
     }
 
-    /// Whether anything can come of an event; if not, it need not be made.
+    /// Whether some sink does anything with an event; if not, a caller need not build it.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.notifier.is_enabled()
@@ -89,8 +91,8 @@ impl BackgroundNotifier {
     /// Queues an event and says whether it is in the outbox or was dropped because that is full. Never waits.
     ///
     /// # Errors
-    /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form, [`Closed`](crate::ErrorKind::Closed)
-    /// after [`close`](Self::close).
+    /// [`Encode`](crate::ErrorKind::Encode) if the payload has no JSON form,
+    /// [`Closed`](crate::ErrorKind::Closed) after [`close`](Self::close).
     pub fn notify(
         &self,
         priority: Priority,
@@ -108,7 +110,7 @@ impl BackgroundNotifier {
     /// Queues an audit record: [`notify`](Self::notify) with [`Priority::Audit`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn audit(
         &self,
         context: &(impl Redact + ?Sized),
@@ -121,7 +123,7 @@ impl BackgroundNotifier {
     /// Queues diagnostics for developers: [`notify`](Self::notify) with [`Priority::Debug`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn debug(
         &self,
         context: &(impl Redact + ?Sized),
@@ -134,7 +136,7 @@ impl BackgroundNotifier {
     /// Queues an event of normal operation: [`notify`](Self::notify) with [`Priority::Info`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn info(
         &self,
         context: &(impl Redact + ?Sized),
@@ -147,7 +149,7 @@ impl BackgroundNotifier {
     /// Queues an unexpected event that is not a failure: [`notify`](Self::notify) with [`Priority::Warn`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn warn(
         &self,
         context: &(impl Redact + ?Sized),
@@ -160,7 +162,7 @@ impl BackgroundNotifier {
     /// Queues a failure: [`notify`](Self::notify) with [`Priority::Error`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn error(
         &self,
         context: &(impl Redact + ?Sized),
@@ -173,7 +175,7 @@ impl BackgroundNotifier {
     /// Queues a failure that needs an operator at once: [`notify`](Self::notify) with [`Priority::Critical`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn critical(
         &self,
         context: &(impl Redact + ?Sized),
@@ -186,7 +188,7 @@ impl BackgroundNotifier {
     /// Queues a measured value: [`notify`](Self::notify) with [`Priority::Sample`].
     ///
     /// # Errors
-    /// As [`notify`](Self::notify).
+    /// As [`notify`](Self::notify): `Encode`, and `Closed` after [`close`](Self::close).
     pub fn sample(
         &self,
         context: &(impl Redact + ?Sized),
@@ -196,7 +198,7 @@ impl BackgroundNotifier {
         self.notify(Priority::Sample, context, event_type, payload)
     }
 
-    /// What became of the events so far.
+    /// What became of the events of all clones so far; the totals never decrease.
     #[must_use]
     pub fn counts(&self) -> OutboxCounts {
         self.owner.shared.outbox().counts()
@@ -247,6 +249,7 @@ impl Drop for TaskOwner {
 }
 
 impl SharedOutbox {
+    /// Enters a poisoned lock, so that a panic of one caller does not stop the publishing.
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,10 +24,10 @@ pub enum Queued {
     Dropped,
 }
 
-/// An event in the outbox.
+/// An event with all that publishing it needs; a later setting of its notifier does not change it.
 #[derive(Debug)]
 pub(super) struct QueuedEvent {
-    /// Its place in the order of all.
+    /// Ascends in the order of arrival; a flush waits for all numbers below its own.
     pub(super) number: u64,
     /// With its ids and its time, which are those of the moment it was queued.
     pub(super) event: OutgoingEvent,
@@ -35,7 +35,7 @@ pub(super) struct QueuedEvent {
     pub(super) sinks: Sinks,
     /// When the event is too old and given up.
     pub(super) deadline: Deadline,
-    /// Its size, as the limits count it.
+    /// In bytes, as [`OutboxConfig::max_bytes`] counts them.
     /// Its text and the fixed size of this struct.
     bytes: usize,
 }
@@ -51,7 +51,7 @@ pub(super) struct Outbox {
     in_flight: BTreeMap<u64, usize>,
     /// The sum over `waiting` and `in_flight`.
     bytes: usize,
-    /// The number of the next event.
+    /// Given to the next event; no number is given twice.
     end: u64,
     /// Set once; a closed outbox still publishes what it holds.
     closed: bool,
@@ -78,8 +78,7 @@ impl Outbox {
 
     /// Puts `event` in if there is room for it, or can be made.
     ///
-    /// # Errors
-    /// `Closed`.
+    /// Errors: `Closed` after `close` or `abandon`, with [`Executed::No`].
     ///
     /// If the outbox is full, `WhenFull` decides whether this event or the oldest waiting ones are lost.
     pub(super) fn push(&mut self, event: OutgoingEvent, sinks: &Sinks) -> Result<Queued> {
@@ -109,7 +108,7 @@ impl Outbox {
         Some(entry)
     }
 
-    /// Lets an event go that was taken.
+    /// Removes an event that was taken, and counts it as published or lost.
     ///
     /// A number that is not in flight changes nothing, which happens after `abandon`.
     pub(super) fn settle(&mut self, number: u64, outcome: Result<(), (Loss, Option<Error>)>) {
@@ -138,7 +137,7 @@ impl Outbox {
         lost
     }
 
-    /// Takes no more events.
+    /// Refuses further events; those inside are still published.
     pub(super) fn close(&mut self) {
         self.closed = true;
     }
@@ -148,12 +147,12 @@ impl Outbox {
         OutboxCounts { held: self.held(), ..self.counts }
     }
 
-    /// The number that the next event will have.
+    /// The number that the next event will have, so a flush waits for all below it.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The number of the oldest event.
+    /// The number of the oldest event that waits or is being published.
     ///
     /// `None` if the outbox is empty.
     pub(super) fn oldest(&self) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The limits of an outbox.
+//! Bounds how much a background notifier keeps in memory, and how long.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -16,13 +16,13 @@ pub struct OutboxConfig {
     pub age: Duration,
     /// How many events are published at once. Default: 64.
     pub in_flight: NonZeroUsize,
-    /// Which event is dropped when there is no room for another. Default: that other one.
+    /// Which event is lost when there is no room for another. Default: the new one.
     pub when_full: WhenFull,
     /// The shortest time between two warnings about losses. Default: 10 s.
     pub log_interval: Duration,
 }
 
-/// Which event is dropped when the outbox is full.
+/// Which event is lost when the outbox is full. Either counts in `OutboxCounts::dropped`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -46,42 +46,42 @@ impl Default for OutboxConfig {
 }
 
 impl OutboxConfig {
-    /// Sets how many events it holds before [`WhenFull`] applies.
+    /// Sets how many events it holds before [`WhenFull`] applies. Default: 10,000.
     #[must_use]
     pub fn with_max_events(mut self, events: usize) -> Self {
         self.max_events = events;
         self
     }
 
-    /// Sets how many bytes of events it holds.
+    /// Sets how many bytes of events it holds before [`WhenFull`] applies. Default: 16 MiB.
     #[must_use]
     pub fn with_max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Sets how old an event may become.
+    /// Sets how old an event may become before it is given up. Default: 60 s.
     #[must_use]
     pub fn with_age(mut self, age: Duration) -> Self {
         self.age = age;
         self
     }
 
-    /// Sets how many events are published at once.
+    /// Sets how many events are published at once. Default: 64.
     #[must_use]
     pub fn with_in_flight(mut self, events: NonZeroUsize) -> Self {
         self.in_flight = events;
         self
     }
 
-    /// Sets which event is dropped when there is no room for another.
+    /// Sets which event is lost when there is no room for another. Default: the new one.
     #[must_use]
     pub fn with_when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
     }
 
-    /// Sets the shortest time between two warnings about losses.
+    /// Sets the shortest time between two warnings about losses. Default: 10 s.
     #[must_use]
     pub fn with_log_interval(mut self, interval: Duration) -> Self {
         self.log_interval = interval;

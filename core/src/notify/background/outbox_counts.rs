@@ -1,4 +1,4 @@
-//! What became of the events of an outbox.
+//! Counts of published and lost events for users, the log and the metric of lost events.
 
 use metrics::counter;
 use tracing::warn;
@@ -9,7 +9,7 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutboxCounts {
-    /// Events that were put in.
+    /// Events that were put in, without those that were refused because the outbox was full.
     pub queued: u64,
     /// Events that every sink has.
     pub published: u64,
@@ -43,6 +43,7 @@ pub(super) struct Losses {
 }
 
 impl Losses {
+    /// Counts for the next warning only; the totals are counted apart.
     pub(super) fn add(&mut self, loss: Loss) {
         match loss {
             Loss::Full => self.dropped += 1,
@@ -51,11 +52,12 @@ impl Losses {
         }
     }
 
+    /// Whether nothing was lost since the last warning. An error alone is no loss.
     pub(super) fn are_none(&self) -> bool {
         (self.dropped, self.expired, self.failed) == (0, 0, 0)
     }
 
-    /// Writes one line to the log.
+    /// Logs the losses since the last warning and the last error of a sink, in one line.
     pub(super) fn warn(&self) {
         let Self { dropped, expired, failed, last_error } = self;
         let last_error = last_error.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -63,7 +65,7 @@ impl Losses {
     }
 }
 
-/// Adds `events` to the metric of lost events.
+/// Adds to the metric; `reason` is one of `full`, `expired`, `failed` and `abandoned`.
 pub(super) fn count(reason: &'static str, events: u64) {
     counter!("oslo_messaging_notifications_lost_total", "reason" => reason).increment(events);
 }

@@ -1,7 +1,7 @@
 //! The task that publishes what is in the outbox.
 //!
-//! Publishes are polled once in the order of the outbox before any of them is awaited, because drivers keep the order
-//! of the first polls.
+//! Publishes are polled once in the order of the outbox before any of them is awaited,
+//! because drivers keep the order of the first polls.
 
 use std::future::ready;
 use std::pin::pin;
@@ -25,8 +25,7 @@ use crate::{Deadline, Error, ErrorKind, Executed, Result};
 ///
 /// Up to `in_flight` publishes run at once. Losses are logged at most once in `log_interval`.
 ///
-/// # Cancellation
-/// Events in the outbox and in flight stay counted there; the owner abandons them.
+/// Cancellation: events in the outbox and in flight stay counted there; the owner abandons them.
 pub(super) async fn run(shared: Arc<SharedOutbox>, config: OutboxConfig) {
     let limit = config.in_flight.get();
     let mut in_flight = FuturesUnordered::new();

@@ -1,8 +1,8 @@
 //! What is known about a given-up event, in the headers of its copy.
 //!
 //! The headers `oslo.dead.*` are written next to the message's own, so that a tool in any language can read them and
-//! the body stays byte for byte what the publisher sent. Headers that do not fit into a frame are left out step by
-//! step ([`Extent`]).
+//! the body stays byte for byte what the publisher sent.
+//! Headers that do not fit into a frame are left out step by step ([`Extent`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,11 @@ use crate::excerpt::first;
 use crate::wire::compression::HEADER;
 use crate::{Error, Failure};
 
-/// What the name of a dead-letter queue ends in.
+/// What the name of a dead-letter queue ends in, behind the name of its queue.
 const SUFFIX: &str = ".dead";
-/// Every header of ours begins so.
+/// [`strip`] removes every header that begins so.
 const PREFIX: &str = "oslo.dead.";
+/// The header for one word, see [`DeadReason::as_str`].
 const REASON: &str = "oslo.dead.reason";
 /// The header for the number of attempts, a decimal number.
 const ATTEMPTS: &str = "oslo.dead.attempts";
@@ -24,6 +25,7 @@ const ATTEMPTS: &str = "oslo.dead.attempts";
 const QUEUE: &str = "oslo.dead.queue";
 /// Written together with the routing key, and only if the driver knows both.
 const EXCHANGE: &str = "oslo.dead.exchange";
+/// A reader takes the origin as known if this header is there.
 const ROUTING_KEY: &str = "oslo.dead.routing_key";
 /// The text of the failure or of the error.
 const DETAIL: &str = "oslo.dead.detail";
@@ -31,6 +33,7 @@ const DETAIL: &str = "oslo.dead.detail";
 const TRACEBACK: &str = "oslo.dead.traceback";
 /// Headers of a message share one frame of the wire, of 128 KiB at RabbitMQ: what a failure says may be longer.
 const LONGEST_DETAIL: usize = 4 * 1024;
+/// The end is kept and not the beginning, since Python puts the exception last.
 const LONGEST_TRACEBACK: usize = 16 * 1024;
 /// As much of them as fits into a frame of 8 KiB, the least that RabbitMQ 4.1 and newer allow, beside the rest.
 const SHORT_DETAIL: usize = 1024;
@@ -43,7 +46,7 @@ const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"
 /// Headers that begin so come from a broker's own dead-lettering.
 const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
-/// Why an event is in the dead-letter queue.
+/// Why no further attempt at an event was made.
 ///
 /// Written as one word in the header `oslo.dead.reason`. A word that is unknown here is read as `Failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +54,7 @@ const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
 pub enum DeadReason {
     /// Its handler failed as often as it may.
     Failed,
-    /// It is no notification, or of a version of the wire format that is not read.
+    /// It is not a notification, or has a version of the wire format that is not read.
     Undecodable,
     /// Its payload is not what its handler takes.
     Payload,
@@ -81,18 +84,18 @@ pub struct DeadLetterInfo {
     pub reason: DeadReason,
     /// How often it was tried, the first time included.
     pub attempts: u32,
-    /// The queue it was read from.
+    /// The queue it was read from, which names its dead-letter queue.
     pub queue: String,
     /// Where its publisher sent it, as far as the driver knows.
     pub origin: Option<Origin>,
     /// What the failure says, its first 4 KiB.
     pub detail: String,
-    /// Where the failure came from, the last 16 KiB: lines as Python prints them.
-    /// Empty if no handler failed.
+    /// Where the failure came from, the last 16 KiB:
+    /// lines as Python prints them. Empty if no handler failed.
     pub traceback: String,
 }
 
-/// The dead-letter queue of `queue`.
+/// Where the given-up events of `queue` go.
 ///
 /// The name is `<queue>.dead`.
 pub(crate) fn queue_of(queue: &str) -> String {
@@ -155,8 +158,7 @@ impl DeadLetterInfo {
         Self::of(message, reason, attempts, &error.to_string())
     }
 
-    /// What there is to say of the message of `delivery`, which was delivered as often as its queue's delivery limit
-    /// allows.
+    /// The facts of an event that was delivered as often as the delivery limit of its queue allows.
     ///
     /// `attempts` is the number of failed deliveries that the broker counted.
     pub(crate) fn of_limit(delivery: &Delivery) -> Self {
@@ -175,10 +177,10 @@ impl DeadLetterInfo {
         Self { detail, traceback: String::new(), queue: self.queue.clone(), origin: self.origin.clone(), ..*self }
     }
 
-    /// The headers of a copy of a message that has `own`.
+    /// The headers for a copy of a message whose headers are `own`, as far as `extent` allows.
     ///
-    /// Headers of an earlier dead letter are replaced, so that a second failure does not carry the facts of the
-    /// first.
+    /// Headers of an earlier dead letter are replaced,
+    /// so that a second failure does not carry the facts of the first.
     pub(crate) fn headers(&self, own: &Headers, extent: Extent) -> Headers {
         let mut headers = own.clone();
         strip(&mut headers);
@@ -201,7 +203,7 @@ impl DeadLetterInfo {
         headers
     }
 
-    /// The facts of `message`, with the beginning of `detail`.
+    /// Keeps the first [`LONGEST_DETAIL`] bytes of `detail`, and no traceback.
     fn of(message: &Message, reason: DeadReason, attempts: u32, detail: &str) -> Self {
         Self {
             reason,
@@ -249,7 +251,7 @@ impl DeadLetterInfo {
     }
 }
 
-/// Takes what is ours and what a broker wrote out of the headers, so that a message can go its way as it was published.
+/// Removes our headers and those of brokers, so that the message is as it was published.
 ///
 /// Used before a copy is written and before a dead letter is replayed.
 pub(crate) fn strip(headers: &mut Headers) {

@@ -1,8 +1,8 @@
 //! Reads a dead-letter queue: to inspect its events, to replay them, or to discard them.
 //!
 //! A consumer cannot look at a message without taking it, so letters that were only inspected stay unsettled until
-//! the reader is closed. A quorum queue counts that as a failed delivery; a letter near its limit is therefore
-//! replaced by a confirmed copy.
+//! the reader is closed. A quorum queue counts that as a failed delivery;
+//! a letter near its limit is therefore replaced by a confirmed copy.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -55,12 +55,13 @@ const WINDOW: NonZeroU16 = NonZeroU16::new(1_000).expect("1000 is not zero");
 pub struct DeadLetters {
     transport: Arc<dyn Transport>,
     listener: Box<dyn Listener>,
-    /// The queue whose letters these are.
+    /// The queue that the events came from, which is the only one that a replay writes to.
     queue: Arc<str>,
     /// How many bytes an event may have once it is decompressed.
     limit: usize,
     /// Letters that the broker handed over and no call has asked for yet.
     ahead: VecDeque<Box<dyn IncomingMessage>>,
+    /// The drop of a letter adds to it; all go back when this reader is closed or dropped.
     inspected: Arc<InspectedLetters>,
 }
 
@@ -68,12 +69,14 @@ pub struct DeadLetters {
 #[derive(Debug)]
 pub struct DeadLetter {
     transport: Arc<dyn Transport>,
-    /// Taken when it is settled, or put back.
+    /// `None` once it is settled or kept among the inspected ones.
     message: Option<Box<dyn IncomingMessage>>,
+    /// Read from the headers once, when the letter was returned by `next`.
     info: DeadLetterInfo,
     limit: usize,
     /// Where it may be sent again. The headers say that too, but any publisher could have written those.
     queue: Arc<str>,
+    /// Weak, so that a letter that outlives its reader is requeued by its own drop.
     inspected: Weak<InspectedLetters>,
 }
 
@@ -82,11 +85,11 @@ pub struct DeadLetter {
 struct InspectedLetters(Mutex<Vec<Box<dyn IncomingMessage>>>);
 
 impl DeadLetters {
-    /// Opens the dead-letter queue of `queue`: `notifications.info` for a topic and a priority, or the name of a pool.
-    /// It is made if it does not exist.
+    /// Opens the dead-letter queue of `queue`:
+    /// `notifications.info` for a topic and a priority, or the name of a pool. It is made if it does not exist.
     ///
     /// # Errors
-    /// What [`Transport::subscribe`] says.
+    /// What the last attempt of [`Transport::subscribe`] failed with.
     pub async fn open(bus: &Bus, queue: &str, deadline: Deadline) -> Result<Self> {
         let source = Source::Queue { name: queue_of(queue) };
         let subscription = Subscription::new(source).with_settle(Settle::ByReceiver).with_window(WINDOW);
@@ -96,8 +99,8 @@ impl DeadLetters {
         Ok(Self { transport, listener, queue: queue.into(), limit, ahead, inspected })
     }
 
-    /// The next event, oldest first; `None` if no other arrived for `idle`. A consumer does not learn that a queue is
-    /// empty, so only the time can say.
+    /// The next event, oldest first; `None` if no other arrived for `idle`.
+    /// A consumer does not learn that a queue is empty, so only the time can say.
     ///
     /// # Errors
     /// Only a loss that the driver cannot repair. It is final: open the queue again.
@@ -145,7 +148,7 @@ impl DeadLetters {
     /// Discards every event until none arrived for `idle`; returns how many there were.
     ///
     /// # Errors
-    /// As [`next`](Self::next).
+    /// As [`next`](Self::next) and [`DeadLetter::discard`]; what was not discarded is still there.
     pub async fn purge(&mut self, idle: Duration) -> Result<u64> {
         let mut purged = 0;
         while let Some(letter) = self.next(idle).await? {
@@ -188,7 +191,7 @@ impl DeadLetters {
         }
     }
 
-    /// Which of the letters ahead came back often.
+    /// The place of a letter that came back unacknowledged [`REFRESHED_AT`] times or more.
     fn often_returned(&self) -> Option<usize> {
         let count = |message: &dyn IncomingMessage| message.message().delivery_count;
         let often = |count: DeliveryCount| count.failed >= REFRESHED_AT;
@@ -209,7 +212,7 @@ impl DeadLetter {
         self.incoming().message()
     }
 
-    /// The event in it.
+    /// Decodes the event; its payload stays JSON, since only its handler knows the type.
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] if there is none, which may be why it was given up.
@@ -220,8 +223,8 @@ impl DeadLetter {
         })
     }
 
-    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say; returns
-    /// when the broker owns it there.
+    /// Puts it back into the queue whose dead letters were opened, and into no other, whatever its headers say;
+    /// returns when the broker owns it there.
     ///
     /// # Errors
     /// [`ErrorKind::Undeliverable`] if that queue is not there any more, and what [`Transport::publish`] says; it is
@@ -245,7 +248,7 @@ impl DeadLetter {
         Err(error)
     }
 
-    /// Discards the event for good.
+    /// Acknowledges the letter, so that the broker deletes the event for good.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] if that could not be recorded; it is still a dead letter then.
@@ -256,13 +259,14 @@ impl DeadLetter {
         }
     }
 
+    /// Panics once the message was taken, after which no method of the letter can be called.
     fn incoming(&self) -> &dyn IncomingMessage {
         self.message.as_deref().expect("the message is taken only by what consumes the letter")
     }
 }
 
-/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue; without the headers that do not
-/// fit, as when it was written.
+/// Publishes a copy of a dead letter of `queue` to the end of its dead-letter queue;
+/// without the headers that do not fit, as when it was written.
 async fn copy_to_end(transport: &dyn Transport, queue: &str, message: &Message) -> Result<()> {
     let info = DeadLetterInfo::read(&message.headers);
     let to = Address::Queue { name: queue_of(queue) };

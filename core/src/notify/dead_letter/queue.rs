@@ -12,9 +12,9 @@ use crate::bus::health::{BusHealth, HealthPart};
 #[derive(Debug)]
 pub(crate) struct DeadLetterQueue {
     condition: watch::Sender<Condition>,
-    /// The dead-letter queue.
+    /// Unhealthy while the dead-letter queue takes no events.
     health: HealthPart,
-    /// The listener, which cannot go on.
+    /// Unhealthy while events that cannot be moved fill the listener's window.
     listener: HealthPart,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct DeadLetterQueue {
 #[derive(Debug)]
 pub(crate) struct Recovery(watch::Receiver<Condition>);
 
-/// Whether the queue takes events.
+/// What the last declaration or move showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Condition {
     Works,
@@ -42,7 +42,7 @@ impl DeadLetterQueue {
         }
     }
 
-    /// Whether the last that was tried failed.
+    /// Whether the last declaration or move failed.
     pub(crate) fn is_broken(&self) -> bool {
         *self.condition.borrow() != Condition::Works
     }
@@ -52,7 +52,7 @@ impl DeadLetterQueue {
         *self.condition.borrow() == Condition::Undeclared
     }
 
-    /// Notes that it could not be declared.
+    /// Notes that it could not be declared, and names it in the health of the bus.
     pub(crate) fn set_undeclared(&self, error: &Error) {
         self.health.set_unhealthy(error.to_string());
         self.condition.send_replace(Condition::Undeclared);
@@ -80,19 +80,19 @@ impl DeadLetterQueue {
         self.listener.set_unhealthy(format!("it stands still: {error}"))
     }
 
-    /// Notes that such an event has left the window.
+    /// Notes that such an event has left the window: the listener is healthy again.
     pub(crate) fn moves_on(&self) {
         self.listener.clear();
     }
 
-    /// Where to wait until it takes events again, as seen from now on.
+    /// A watch that misses no recovery from now on.
     pub(crate) fn watch(&self) -> Recovery {
         Recovery(self.condition.subscribe())
     }
 }
 
 impl Recovery {
-    /// Waits until the queue works that did not at some moment since the watch began.
+    /// Waits until the queue fails, unless it has failed already, and then until it works again.
     pub(crate) async fn recovered(&mut self) {
         // It fails only if the queue is gone, and then nothing waits for it.
         let _ = self.0.wait_for(|condition| *condition != Condition::Works).await;

@@ -24,10 +24,9 @@ impl DeadLetterWriter {
         Self { transport }
     }
 
-    /// Declares the dead-letter queue of `queue`.
+    /// Declares the dead-letter queue of `queue`; repeats for 10 s what certainly had no effect and may pass.
     ///
-    /// # Errors
-    /// What [`Transport::publish`] says.
+    /// Errors: what the last attempt of [`Transport::publish`] failed with.
     pub(crate) async fn declare(&self, queue: &str) -> Result<()> {
         let address = Address::Queue { name: queue_of(queue) };
         let deadline = Deadline::after(TIMEOUT);
@@ -39,8 +38,8 @@ impl DeadLetterWriter {
     /// owns it. Headers that are too large for the driver are left out: first the message's own that are not needed to
     /// read it, then those that explain the failure.
     ///
-    /// # Errors
-    /// What [`Transport::publish`] says.
+    /// Errors: what the last attempt of [`Transport::publish`] failed with;
+    /// `TooLarge` if not even the shortest headers fit.
     pub(crate) async fn write(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
         let address = Address::Queue { name: queue_of(&info.queue) };
         let mut outcome = Ok(());
@@ -59,11 +58,11 @@ impl DeadLetterWriter {
     /// Puts a copy of `message` at the end of the queue it came from; returns when the broker owns it. The copy does
     /// not expire: it belongs into a dead-letter queue.
     ///
-    /// # Errors
-    /// What [`Transport::publish`] says.
+    /// Errors: what the last attempt of [`Transport::publish`] failed with;
+    /// `TooLarge` if the copy does not fit without foreign headers either.
     pub(crate) async fn send_back(&self, message: &Message, info: &DeadLetterInfo) -> Result<()> {
-        // Without the facts of the failure: the copy is an event again, and this process remembers why it was given
-        // up.
+        // Without the facts of the failure:
+        // the copy is an event again, and this process remembers why it was given up.
         let mut copy = Message::new(message.body.clone());
         copy.headers = message.headers.clone();
         strip(&mut copy.headers);
@@ -79,8 +78,8 @@ impl DeadLetterWriter {
         }
     }
 
-    /// Publishes as mandatory and repeats also what may have arrived: a copy too many is recognised by its
-    /// `_unique_id`.
+    /// Publishes as mandatory and repeats also what may have arrived:
+    /// a copy too many is recognised by its `_unique_id`.
     async fn publish(&self, to: &Address, message: Message) -> Result<()> {
         let deadline = Deadline::after(TIMEOUT);
         let options = PublishOptions::by(deadline).mandatory();

@@ -12,9 +12,9 @@ use crate::delivery::Delivery;
 /// Events that wait in memory, unsettled, and what for.
 #[derive(Debug)]
 pub(super) struct Deferred {
-    /// How long they wait in memory, unsettled.
+    /// Zero for an event that is given up: its move begins at once.
     pub(super) wait: Duration,
-    /// What follows the wait.
+    /// What follows the wait, unless the listener stops first.
     pub(super) then: DeferredAction,
 }
 

@@ -1,5 +1,5 @@
-//! Remembers the given-up events that are not in their dead-letter queue yet: they are moved, and their handler does
-//! not run again.
+//! Remembers the given-up events that are not in their dead-letter queue yet:
+//! they are moved, and their handler does not run again.
 //!
 //! Moving an event can take long when its dead-letter queue refuses it, and the broker may deliver the event again
 //! meanwhile. The handler must not run again then, so the listener remembers which events it gave up and why: those
@@ -8,8 +8,8 @@
 //! The key is the `_unique_id`. An event without one is recognised by its content, so several equal events may share
 //! an identity; they are counted, and each is matched once.
 //!
-//! Memory is bounded: events that are being moved hold places of the listener's window, and at most 10,000 returned
-//! ones are remembered.
+//! Memory is bounded: events that are being moved hold places of the listener's window,
+//! and at most 10,000 returned ones are remembered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ pub(super) struct GivenUp {
 /// What an arriving message is, as far as events that were given up go.
 #[derive(Debug)]
 pub(super) enum GivenUpMatch {
-    /// None of them.
+    /// Not one of them; the check for duplicates comes next.
     Other(Box<dyn IncomingMessage>),
     /// Another delivery of one that is being moved: it is settled with that.
     Copy,
@@ -51,7 +51,7 @@ pub(super) enum GivenUpMatch {
     GivenUp(Box<dyn IncomingMessage>, Box<GiveUpReason>),
 }
 
-/// Why an event was given up.
+/// Why an event was given up, and when this process last put it back into its queue.
 #[derive(Debug, Clone)]
 pub(super) struct GiveUpReason {
     /// Whole for an event that was given up just now; brief, without a traceback, for a remembered one.
@@ -67,20 +67,22 @@ struct Events {
     moving: HashMap<EventIdentity, Moving>,
     /// They are in their queue and held by nothing here. At most 10,000.
     returned: HashMap<EventIdentity, Returned>,
-    /// The same ones, oldest first.
+    /// The identities in `returned`, so that the oldest is found and forgotten first.
     order: BTreeMap<u64, EventIdentity>,
+    /// Ascends, so that the smallest key in `order` is the oldest event.
     next: u64,
 }
 
-/// An event that is being moved to the dead-letter queue.
+/// A move that has begun and not ended. No handler may see its event meanwhile.
 #[derive(Debug)]
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
     messages: usize,
     /// Repeated deliveries, unsettled; settled together with the event.
     copies: Vec<Box<dyn IncomingMessage>>,
+    /// Brief: for another message of the same id that comes meanwhile.
     info: DeadLetterInfo,
-    /// Rung when a copy came that the broker drops if it is not acknowledged.
+    /// Notified when a copy came that the broker drops if it is not acknowledged.
     last: Arc<Notify>,
 }
 
@@ -90,6 +92,7 @@ struct Returned {
     /// Its key in `order`.
     number: u64,
     messages: usize,
+    /// The latest one, if several equal events went back.
     reason: GiveUpReason,
 }
 
@@ -100,17 +103,17 @@ impl EventIdentity {
         Self { key: key.unwrap_or_else(|| MessageKey::of_content(message)), by_content }
     }
 
-    /// What the event is known by where it is counted how often it was given back.
+    /// The bare key, under which `RequeueBackoff` counts how often the event was requeued.
     pub(super) fn key(self) -> MessageKey {
         self.key
     }
 }
 
 impl GivenUp {
-    /// Says what `message` is.
+    /// Decides whether `message` is a given-up event, a copy of one that is being moved, or neither.
     ///
-    /// The reader asks before it looks for duplicates. A returned event is matched once for each time it was
-    /// returned.
+    /// The reader asks before it looks for duplicates.
+    /// A returned event is matched once for each time it was returned.
     pub(super) fn meet(&self, identity: EventIdentity, message: Box<dyn IncomingMessage>) -> GivenUpMatch {
         let mut events = self.events();
         if let Some(reason) = events.take_returned(identity) {
@@ -125,8 +128,8 @@ impl GivenUp {
                 moving.copies.push(message);
                 GivenUpMatch::Copy
             }
-            // The publisher sent it twice. It is not settled with the first: it may also be the dead letter, replayed
-            // before its confirm arrived here.
+            // The publisher sent it twice. It is not settled with the first:
+            // it may also be the dead letter, replayed before its confirm arrived here.
             Some(moving) if !identity.by_content => {
                 let reason = GiveUpReason { info: moving.info.clone(), returned: None };
                 GivenUpMatch::GivenUp(message, Box::new(reason))
@@ -135,8 +138,8 @@ impl GivenUp {
         }
     }
 
-    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is rung when another
-    /// delivery of it is the last that its queue allows.
+    /// Notes that an event is given up, and is to be moved because of `info`. What is returned is notified when another
+    /// delivery of the event is the last that its queue allows.
     ///
     /// Called once for each message; ended by `moved` or `left`.
     pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {
@@ -170,7 +173,7 @@ impl GivenUp {
         events.returned.insert(identity, Returned { number, messages: 1, reason });
     }
 
-    /// Takes back a [`returning`](Self::returning): the copy did not get there.
+    /// Undoes a [`returning`](Self::returning), since the copy was certainly not published.
     pub(super) fn not_returned(&self, identity: EventIdentity) {
         self.events().take_returned(identity);
     }
@@ -184,8 +187,8 @@ impl GivenUp {
         copies.iter().any(|copy| copy.message().is_last_delivery())
     }
 
-    /// Notes that an event is in the dead-letter queue; gives out its other deliveries, which are to be settled with
-    /// it.
+    /// Notes that an event is in the dead-letter queue;
+    /// gives out its other deliveries, which are to be settled with it.
     ///
     /// Its returned copies are forgotten too, if it has an id.
     pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {

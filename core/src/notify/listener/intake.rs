@@ -3,8 +3,8 @@
 //! Without batches the task polls as many events as handlers are free and starts each one. With batches it gathers
 //! events until the batch is full or its time has passed, and starts it when a handler is free.
 //!
-//! When the listener stops, events that wait in a batch or were not polled yet go back to their queue; handlers that
-//! run are awaited.
+//! When the listener stops, events that wait in a batch or were not polled yet go back to their queue.
+//! Handlers that run are awaited, however long they take.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -23,16 +23,16 @@ use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start, stop_requested}
 use crate::wire::Notification;
 use crate::{Deadline, ErrorKind, Result};
 
-/// How events are put together.
+/// A batch is complete at a number of events or after a time, whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// As many, and then no more are waited for.
+    /// A batch of this many events starts without waiting for more.
     pub(super) size: NonZeroUsize,
-    /// How long after the first one others are waited for.
+    /// How long a batch waits for more events, counted from its first.
     pub(super) collect_for: Duration,
 }
 
-/// The state of a listener's task.
+/// The state of a listener's task. Dropping it aborts the handlers, and unsettled events return to the broker.
 pub(super) struct Intake {
     /// The queues of all topics and priorities, decoded and within the memory budget of the bus.
     listener: DecodingListener<Notification>,
@@ -42,7 +42,8 @@ pub(super) struct Intake {
     runner: Arc<Runner>,
     /// `None`: every event on its own.
     batch: Option<Batch>,
-    /// Polled and not read yet. A stop finds them here, so that an event at its delivery limit is not dropped with them.
+    /// Polled and not read yet.
+    /// A stop finds them here, so that an event at its delivery limit is not dropped with them.
     polled: VecDeque<Decoded<Notification>>,
     /// The batch that is being put together, in order of arrival. A stop clears it, which requeues its events.
     gathered: Vec<PendingEvent>,
@@ -77,8 +78,7 @@ impl Intake {
     /// The phase becomes `Stopped` when the queues give no more events, and `Ended` with the result when all handlers
     /// have ended. If the queues are lost, waiting events are dropped unsettled and come again.
     ///
-    /// # Cancellation
-    /// Dropping the future aborts the handlers. The broker delivers unsettled events again.
+    /// Cancellation: dropping the future aborts the handlers. The broker delivers unsettled events again.
     pub(super) async fn run(mut self, mut control: TaskControl) {
         self.running.spawn(Arc::clone(&self.runner.mover).redeclare());
         // What a cancelled turn had in hand goes back to the queue.
@@ -138,8 +138,7 @@ impl Intake {
 
     /// Takes and starts events until there are no more.
     ///
-    /// # Errors
-    /// The error of the listener, once it has lost its queues.
+    /// Errors: the error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
@@ -155,8 +154,7 @@ impl Intake {
 
     /// Takes as many events as there are free handlers, and starts each. Whether there may be more.
     ///
-    /// # Errors
-    /// As the poll of the listener.
+    /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn take(&mut self) -> Result<bool> {
         // Looked at, not kept: an event that waited for its next try may need it while none arrives.
         drop(self.runner.permit().await);
@@ -171,14 +169,13 @@ impl Intake {
         Ok(true)
     }
 
-    /// Goes a step on with the batch: takes what is there, or starts it if it is full or due and a handler is free.
-    /// Whether there may be more.
+    /// Takes what is there into the batch, or starts the batch if it is full or due and a handler is free.
+    /// Returns whether there may be more.
     ///
     /// The time starts with the first event of a batch, as the documentation of oslo.messaging says of
     /// `batch_timeout`; its code starts the timer at the poll (`_drivers/base.py`, `batch_poll_helper`).
     ///
-    /// # Errors
-    /// As the poll of the listener.
+    /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn gather(&mut self, batch: Batch) -> Result<bool> {
         let missing = NonZeroUsize::new(batch.size.get().saturating_sub(self.gathered.len()));
         let is_due = self.due.is_some_and(|due| due <= Instant::now());
@@ -208,8 +205,8 @@ impl Intake {
 
     /// The event in `message`. One that no handler is to have is moved at once, and needs no permit for that.
     ///
-    /// `None` for whatever the handlers do not get; that is settled by a task of its own or was settled by the
-    /// reader.
+    /// `None` for whatever the handlers do not get;
+    /// that is settled by a task of its own or was settled by the reader.
     async fn read(&mut self, message: Decoded<Notification>) -> Option<PendingEvent> {
         match self.reader.read(message).await {
             ReadOutcome::Event(item) => Some(item),

@@ -9,15 +9,15 @@ use crate::notify::{Event, NotificationResult};
 use crate::panic::{caught, caught_in};
 use crate::{Error, Failure};
 
-/// The result of one invocation of a handler.
+/// What became of each event that one handler was called with.
 pub(super) struct Invocation {
     /// The events whose payload does not decode into the handler's type, by their places, with the errors.
     pub(super) unreadable: Vec<(usize, Error)>,
-    /// What became of the others.
+    /// What the handler did with the others, all of them together.
     pub(super) outcome: HandlerOutcome,
 }
 
-/// What a handler returned.
+/// What a handler returned; a panic of it is a failure.
 pub(super) enum HandlerOutcome {
     Handled,
     Requeued,

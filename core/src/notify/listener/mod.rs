@@ -1,4 +1,4 @@
-//! The reader's side of notifications.
+//! The reader's side of notifications: from the subscription to the handlers and the dead-letter queue.
 //!
 //! The builder checks the settings and subscribes; the task is [`intake`]. The way of an event: [`reader`] decodes it
 //! and recognises repeated deliveries, [`runner`] passes it to the endpoints, [`deferred`] holds it for its next
@@ -49,8 +49,8 @@ const LONGEST_NAME: usize = 255;
 
 /// Passes the notifications of its targets to the handlers of its endpoints.
 ///
-/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log; what is unsettled goes
-/// back to the broker.
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its handlers and says so in the log;
+/// what is unsettled goes back to the broker.
 #[derive(Debug)]
 pub struct NotificationListener(TaskHandle);
 
@@ -68,7 +68,7 @@ pub struct NotificationListenerBuilder {
     serializer: Option<Arc<dyn Serializer>>,
 }
 
-/// Which queues are read.
+/// Which copy of the events is read, and whether other listeners read it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReadFrom {
     /// The queues that all listeners without a pool share, one for each topic and priority.
@@ -96,8 +96,8 @@ impl NotificationListener {
     /// Stops taking events. Events that wait for another attempt, and those that no handler was started for, are
     /// requeued at once. Running handlers continue.
     ///
-    /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
-    /// broker.
+    /// Idempotent; callers at the same time share one outcome,
+    /// and the first deadline is the one that counts for the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] if `deadline` passes first; the listener goes on stopping.
@@ -125,8 +125,8 @@ impl NotificationListener {
     /// attempt are dropped unsettled; the broker delivers them again to the next listener of the queues.
     ///
     /// # Errors
-    /// What ended the listener, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown)
-    /// aborted it.
+    /// What ended the listener, if it was not asked to stop;
+    /// [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
     ///
     /// # Cancellation
     /// Safe: it only watches.
@@ -148,8 +148,8 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// Reads the copy of the pool called `name`, which its members share. Default: the copy that all listeners without
-    /// a pool share.
+    /// Reads the copy of the pool called `name`, which its members share.
+    /// Default: the copy that all listeners without a pool share.
     ///
     /// A pool has its own copy of every event, from the moment its first member starts. Its queue is named after the
     /// pool alone, so use a pool name for one purpose within a virtual host. Publishers still fill the queue without a
@@ -185,14 +185,15 @@ impl NotificationListenerBuilder {
         self
     }
 
-    /// What happens to an event whose handler fails. Default: 5 attempts over a minute and a half, then the dead-letter
-    /// queue.
+    /// What happens to an event whose handler fails.
+    /// Default: 5 attempts over a minute and a half, then the dead-letter queue.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Translates every payload and context.
+    /// Translates every context and payload before a handler sees it; what it refuses becomes a dead letter.
+    /// Default: none, so both stay as their publisher wrote them.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self
@@ -201,12 +202,12 @@ impl NotificationListenerBuilder {
     /// Starts the listener; returns when its queues are bound, so that what is published afterwards is not missed.
     ///
     /// It listens to each of its targets at each priority that some endpoint handles. It declares the dead-letter
-    /// queues too; where that fails it starts all the same, with a warning, and the health of the bus names them until
-    /// they are there.
+    /// queues too; where that fails it starts all the same, with a warning,
+    /// and the health of the bus names them until they are there.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidTarget`] without a target or if one has no topic, [`ErrorKind::Config`] without a handler
-    /// or for a setting that is none, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
+    /// or for an invalid setting, [`ErrorKind::TooLarge`] for a queue whose dead-letter queue could not be named,
     /// [`ErrorKind::Unsupported`] if the driver has no pools, and what
     /// [`Transport::subscribe`](crate::driver::Transport::subscribe) says.
     pub async fn start(self, deadline: Deadline) -> Result<NotificationListener> {
@@ -229,8 +230,8 @@ impl NotificationListenerBuilder {
         let running = TaskHandle::start("listener", name, move |control: TaskControl| {
             let (writer, queues) = dead_letters;
             let shutdown = ShutdownSignal::new(control.stop.clone());
-            // A quarter for events that cannot be moved and half for those that wait: a quarter is always left to new
-            // ones.
+            // A quarter for events that cannot be moved and half for those that wait:
+            // a quarter is always left to new ones.
             let slots = Arc::new(Semaphore::new(usize::from(window.get()) / 4));
             let mover = Arc::new(Mover { writer, queues, given_up, slots, shutdown: shutdown.clone() });
             let runner = Runner {
@@ -247,8 +248,8 @@ impl NotificationListenerBuilder {
         Ok(NotificationListener(running))
     }
 
-    /// What moves the events that are given up, and their queues, declared: one that cannot be is reported, and the
-    /// listener starts all the same.
+    /// What moves the events that are given up, and their queues, declared:
+    /// one that cannot be is reported, and the listener starts all the same.
     async fn dead_letters(
         &self,
         subscription: &Subscription,
@@ -274,7 +275,7 @@ impl NotificationListenerBuilder {
         (writer, DeadLetterQueues { known, other })
     }
 
-    /// Checks the policy, the patterns and the pool.
+    /// Checks what a builder method could not report: the waits, the patterns and the pool.
     fn check(&self) -> Result<()> {
         self.policy.check()?;
         self.endpoints.iter().try_for_each(HandlerTable::check)?;
@@ -353,7 +354,7 @@ impl NotificationListenerBuilder {
     }
 }
 
-/// A `Config` error of `start`.
+/// `Config` with the operation `start`, for what `start` finds before it sends anything.
 fn config(reason: &str) -> Error {
     Error::new(ErrorKind::Config, "start").with_context("reason", reason)
 }

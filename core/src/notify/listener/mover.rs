@@ -1,8 +1,8 @@
 //! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
 //!
 //! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
-//! again. The others go back to the end of their queue as a confirmed copy: requeued, RabbitMQ would hand them out
-//! first again.
+//! again. The others go back to the end of their queue as a confirmed copy:
+//! requeued, RabbitMQ would hand them out first again.
 //!
 //! An event passes these states until it is written or the listener ends:
 //!
@@ -47,15 +47,15 @@ const BETWEEN_DECLARATIONS: Duration = Duration::from_secs(60);
 pub(super) struct Mover {
     /// `None`: what is given up is dropped.
     pub(super) writer: Option<DeadLetterWriter>,
-    /// The condition of each dead-letter queue.
+    /// Shared by all moves: one that finds a queue working wakes those that wait for it.
     pub(super) queues: DeadLetterQueues,
-    /// Remembers these events, so that a repeated delivery goes to the mover and not to a handler. Shared with the
-    /// reader.
+    /// Remembers these events, so that a repeated delivery goes to the mover
+    /// and not to a handler. Shared with the reader.
     pub(super) given_up: Arc<GivenUp>,
     /// How many events that cannot be moved may be held.
     /// The others return to the end of their queue.
     pub(super) slots: Arc<Semaphore>,
-    /// Ends every wait of the mover.
+    /// Ends every wait of the mover; held events are then requeued or left to the broker.
     pub(super) shutdown: ShutdownSignal,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct DeadLetterQueues {
     pub(super) other: DeadLetterQueue,
 }
 
-/// An event that was given up.
+/// An event that was given up and is not in its dead-letter queue yet.
 #[derive(Debug)]
 pub(super) struct PendingMove {
     /// Stays unsettled until the copy is confirmed, so that a crash loses nothing.
@@ -80,14 +80,14 @@ pub(super) struct PendingMove {
 }
 
 impl PendingMove {
-    /// The event of `delivery`, which is given up because of `info`.
+    /// For an event that is given up now; `info` becomes the headers of its copy.
     ///
     /// It was never returned to its queue.
     pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
         Self { delivery, identity, reason: GiveUpReason { info, returned: None } }
     }
 
-    /// The event of `delivery`, which was given up before.
+    /// For an event that this process gave up before, and that was delivered again.
     ///
     /// The time of its last return is kept, so that the minute between two returns spans several deliveries.
     pub(super) fn again(delivery: Delivery, identity: EventIdentity, reason: GiveUpReason) -> Self {
@@ -112,8 +112,7 @@ impl Mover {
     ///
     /// Returns when the event is settled or left to the broker. Handlers do not run in here.
     ///
-    /// # Cancellation
-    /// The delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
+    /// Cancellation: the delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
     pub(super) async fn run(&self, mut event: PendingMove) {
         let Some(writer) = &self.writer else { return drop_event(event).await };
         // What the broker drops with the next failed delivery is not held: its copy counts from zero.
@@ -162,16 +161,16 @@ impl Mover {
                     urgent = false;
                 }
             }
-            // An event without a slot tries once each time that it wakes too, so that a queue that works again is
-            // noticed.
+            // An event without a slot tries once each time that it wakes too,
+            // so that a queue that works again is noticed.
             (may_try, tries) = (true, tries.saturating_add(1));
         }
     }
 
     /// Declares again what could not be declared, until the listener takes no more events.
     ///
-    /// One round in 60 s. A queue that another event found working is skipped. Returns at once if dead letters are
-    /// off.
+    /// One round in 60 s. A queue that another event found working is skipped.
+    /// Returns at once if dead letters are off.
     pub(super) async fn redeclare(self: Arc<Self>) {
         let Some(writer) = &self.writer else { return };
         loop {
@@ -238,7 +237,7 @@ impl Mover {
         }
     }
 
-    /// The listener takes no more events.
+    /// Releases an event that is not moved, since the listener takes no more events.
     ///
     /// An event at its delivery limit is published to the end of its queue first; if that fails, the broker drops it.
     /// Others are requeued, or left to the broker if the queues were lost.
@@ -302,14 +301,14 @@ fn fail(queue: &DeadLetterQueue, info: &DeadLetterInfo, error: &Error) {
     }
 }
 
-/// Notes that a queue takes events, and logs the change.
+/// Notes that a queue takes events, which wakes the moves that wait for it; logs only a change.
 fn recover(queue: &DeadLetterQueue, name: &str) {
     if queue.recover() {
         info!(queue = name, "the dead-letter queue takes events again");
     }
 }
 
-/// Settles an event together with its repeated deliveries.
+/// Acknowledges an event with its repeated deliveries, so that none of them comes again.
 ///
 /// A failed acknowledgement is only logged: the broker delivers that message again.
 async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {

@@ -1,4 +1,4 @@
-//! Makes events of messages.
+//! Turns each message of a listener into an event for its handlers, or settles it without them.
 //!
 //! The checks in this order: the event was given up before, it is a repeated delivery, it does not decode, it is the
 //! last delivery that its queue permits, its priority is unknown.
@@ -20,7 +20,7 @@ use crate::panic::caught;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, Result, Serializer};
 
-/// Makes events of messages: reads them, translates them, and knows copies.
+/// Decodes and translates events, and recognises repeated deliveries and events that were given up.
 #[derive(Debug)]
 pub(super) struct EventReader {
     /// Recognises repeated deliveries by `_unique_id`.
@@ -31,12 +31,12 @@ pub(super) struct EventReader {
     pub(super) given_up: Arc<GivenUp>,
 }
 
-/// What a message turned out to be.
+/// What a message turned out to be, which decides who settles it.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
-    /// An event for the endpoints.
+    /// An event for the endpoints; the runner settles it after them.
     Event(PendingEvent),
-    /// It is no notification, or the application's serializer does not take it.
+    /// It is not a notification, or the application's serializer refuses it.
     Undecodable(Delivery, Error),
     /// It is the last delivery that its queue allows.
     Last(Delivery),
@@ -51,8 +51,7 @@ impl EventReader {
     ///
     /// An unknown priority is acknowledged with a warning, as in the reference.
     ///
-    /// # Cancellation
-    /// A message whose settling was interrupted comes again.
+    /// Cancellation: a message whose settling was interrupted comes again.
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
@@ -110,8 +109,7 @@ impl EventReader {
     ///
     /// The context first, since it tells the serializer how to read the payload.
     ///
-    /// # Errors
-    /// What the serializer returns, or `Decode` with its panic.
+    /// Errors: what the serializer returns, or `Decode` with its panic.
     fn translate(&self, mut event: Event) -> Result<Event> {
         let Some(serializer) = &self.serializer else { return Ok(event) };
         let translated = caught(|| {

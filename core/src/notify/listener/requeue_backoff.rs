@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::delivery::message_key::MessageKey;
 use crate::retry::backoff::Backoff;
 
+/// What an event waits when it is requeued for the first time.
 const FIRST: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff::doubling(FIRST, Duration::from_secs(5));
 /// How many events are remembered: more than go round at once.
@@ -14,13 +15,14 @@ const REMEMBERED: usize = 10_000;
 /// How often each event was given back lately. One for each listener.
 #[derive(Debug, Default)]
 pub(super) struct RequeueBackoff {
+    /// How often each event was given back, this time included.
     times: HashMap<MessageKey, u32>,
-    /// The same events, oldest first.
+    /// The keys of `times`, so that the oldest is found and forgotten first.
     order: VecDeque<MessageKey>,
 }
 
 impl RequeueBackoff {
-    /// How long to wait before the event of this key is given back, once more than before.
+    /// Counts one more requeue of the event. Returns the wait before it: 100 ms at first, doubling up to 5 s.
     pub(super) fn wait(&mut self, key: Option<MessageKey>) -> Duration {
         // An event without an id cannot be recognised, so it waits as a new one.
         let Some(key) = key else { return FIRST };

@@ -1,5 +1,5 @@
-//! Runs work items until each event is settled: every endpoint in turn, then another attempt, a requeue or the
-//! dead-letter queue.
+//! Runs work items until each event is settled:
+//! every endpoint in turn, then another attempt, a requeue or the dead-letter queue.
 //!
 //! A work item passes the endpoints in order. When an endpoint fails, the item waits and continues at that endpoint,
 //! so the earlier ones do not see the event twice. A waiting item holds no handler, but a share of the window.
@@ -8,8 +8,8 @@
 //! ([`Runner::room`]), a quarter at most is moved ([`Mover`]), and the rest is always left to events that run.
 //!
 //! Two semaphores bound a listener. `permits` bounds the handlers that run; `room` bounds the events that wait.
-//! Always acquire `room` while holding a permit, and release `room` before waiting for a permit: the other order can
-//! block both.
+//! Always acquire `room` while holding a permit,
+//! and release `room` before waiting for a permit: the other order can block both.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ use crate::notify::endpoint::HandlerTable;
 use crate::notify::{Event, FailurePolicy};
 use crate::{Error, Failure};
 
-/// What all events of a listener are worked on with.
+/// Shared by all work items of a listener: the endpoints, the limits, and the ways of events that fail.
 #[derive(Debug)]
 pub(super) struct Runner {
     /// In the order in which they were added, which is the order in which an event passes them.
@@ -59,7 +59,7 @@ pub(super) struct Runner {
 enum Step {
     /// They get room to wait in.
     FindRoom(Vec<Deferred>, OwnedSemaphorePermit),
-    /// They wait, in their room.
+    /// They wait in the room that they hold, without a permit.
     Wait(Deferred, OwnedSemaphorePermit),
     /// They are given up. The mover keeps its own share of the window, so this step needs neither permit nor room.
     Move(PendingMove),
@@ -68,7 +68,7 @@ enum Step {
 impl Runner {
     /// A permit to run one handler; it ends with the handler.
     ///
-    /// Waits until one of the handlers that run has ended.
+    /// Waits while as many handlers run as the concurrency of the listener allows.
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
@@ -85,8 +85,7 @@ impl Runner {
     /// Returns when every event was acknowledged, requeued, moved or dropped. The events of one item may take
     /// different ways, so their steps run concurrently.
     ///
-    /// # Cancellation
-    /// Unsettled events are dropped with the future, and the broker delivers them again.
+    /// Cancellation: unsettled events are dropped with the future, and the broker delivers them again.
     pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
         let deferred = self.attempt(work).await;
         // Each step may yield further steps; the item is done when none is left.
@@ -97,7 +96,7 @@ impl Runner {
         }
     }
 
-    /// Moves a message that is no notification out of the way.
+    /// Moves a message that does not decode into the dead-letter queue.
     ///
     /// No handler runs. The event is counted in `oslo_messaging_undecodable_total` and logged with its queue.
     pub(super) async fn run_undecodable(self: Arc<Self>, delivery: Delivery, error: Error) {
@@ -138,9 +137,9 @@ impl Runner {
         }
     }
 
-    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events. The handler's
-    /// permit is held until there is room: when half of the window waits, each further event that fails keeps its permit,
-    /// and no event starts once all permits are kept so.
+    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events.
+    /// The handler's permit is held until there is room. When half of the window waits, each further event
+    /// that fails keeps its permit, and no event starts once all permits are kept so.
     async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
         let events: usize = deferred.iter().map(Deferred::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
@@ -206,15 +205,15 @@ impl Runner {
         join_all(each).await;
     }
 
-    /// Passes the events to each remaining endpoint and acknowledges those that all of them handled. Returns the
-    /// others.
+    /// Passes the events to each remaining endpoint and acknowledges those
+    /// that all of them handled. Returns the others.
     ///
     /// Starts at the endpoint of the item with the attempt number of the item. Later endpoints start at attempt 1. An
     /// event that one endpoint did not handle is not passed to the endpoints after it in this attempt.
     async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
         let (first, attempt) = (work.endpoint, work.attempt);
-        // An event that one endpoint did not handle is taken out and leaves its place empty, so that places stay
-        // valid.
+        // An event that one endpoint did not handle is taken out
+        // and leaves its place empty, so that places stay valid.
         let mut items: Vec<Option<PendingEvent>> = work.events.into_iter().map(Some).collect();
         let mut deferred = Vec::new();
         for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
@@ -248,8 +247,8 @@ impl Runner {
 
     /// Decides whether events whose handler failed are tried again.
     ///
-    /// Events with attempts left wait as one item and keep their batch. Without attempts left each event is given up
-    /// on its own.
+    /// Events with attempts left wait as one item and keep their batch.
+    /// Without attempts left each event is given up on its own.
     fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
         let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
@@ -298,7 +297,7 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
     steps
 }
 
-/// Takes the events of `group` out of `items`.
+/// Empties the places of `group` in `items`, so that all other places stay valid.
 ///
 /// Events that an earlier group took are skipped.
 fn take<'a>(
@@ -316,13 +315,13 @@ fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) ->
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }
 
-/// The move of an event that is given up.
+/// For an event that is given up just now, which never went back to its queue.
 fn pending_move(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
     let identity = EventIdentity::of(delivery.key(), delivery.message());
     PendingMove::new(delivery, identity, info)
 }
 
-/// The next step for an event that is given up: its move.
+/// A move needs no wait, no permit and no room: the next step begins it.
 fn defer_move(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
     Deferred { wait: Duration::ZERO, then: DeferredAction::Move(pending_move(delivery, info)) }
 }

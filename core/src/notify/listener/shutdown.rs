@@ -12,16 +12,16 @@ use crate::lifecycle::stop_requested;
 /// Signals that held events must be released: the listener is stopping, or its queues were lost.
 #[derive(Debug, Clone)]
 pub(super) struct ShutdownSignal {
-    /// Set once the listener is to stop.
+    /// Holds the deadline of the stop from the first request on.
     stop: watch::Receiver<Option<Deadline>>,
     /// Cancelled when the queues were lost.
     lost: CancellationToken,
 }
 
-/// Why the listener takes no more events.
+/// Why the listener takes no more events, which decides whether they can still be requeued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ShutdownCause {
-    /// The listener was asked to stop.
+    /// The listener was asked to stop: its unsettled events can still be requeued.
     Stopped,
     /// The listener has lost its queues: the broker delivers its unsettled events to others.
     Lost,
@@ -32,11 +32,12 @@ impl ShutdownSignal {
         Self { stop, lost: CancellationToken::new() }
     }
 
-    /// Says that the listener has lost its queues.
+    /// Releases all held events unsettled, since nothing can be settled in lost queues.
     pub(super) fn lose(&self) {
         self.lost.cancel();
     }
 
+    /// Stays true: a listener that has lost its queues never gets them back.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }

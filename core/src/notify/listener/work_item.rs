@@ -29,6 +29,7 @@ pub(super) struct HandlerGroup {
 }
 
 impl WorkItem {
+    /// Begins at the first endpoint, on its first attempt.
     pub(super) fn new(events: Vec<PendingEvent>) -> Self {
         Self { events, endpoint: 0, attempt: 1 }
     }

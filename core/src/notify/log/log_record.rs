@@ -1,7 +1,7 @@
 //! One log record, with the keys of the reference.
 //!
-//! Every key is always written, so that a Python consumer finds the same keys whatever the publisher. What Rust does
-//! not have is `null`.
+//! Every key is always written, so that a Python consumer finds the same keys whatever the publisher.
+//! What Rust does not have is `null`.
 
 use std::fmt;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) struct LogRecord {
     exc_info: Option<()>,
     /// The source file as the compiler saw it; `null` if the event has none.
     pathname: Option<String>,
-    /// The line in that file.
+    /// The line in `pathname`, counted from 1.
     lineno: Option<u32>,
     /// The formatted message, without the other fields.
     msg: String,
@@ -96,7 +96,7 @@ fn process_name() -> String {
     Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The message of a record and its other fields.
+/// Collects the fields of one `tracing` event, with `message` apart from the others.
 #[derive(Debug, Default)]
 struct Fields {
     /// The field `message`; empty if the event has none.

@@ -11,8 +11,8 @@ use crate::Payload;
 use crate::notify::secret::MASK;
 use crate::wire::fields::Fields;
 
-/// Parts of names, in lower case, that mark a secret (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`; names that contain a
-/// listed one are left out).
+/// Parts of names that mark a secret, in lower case (oslo.utils 10, `strutils.py:_SANITIZE_KEYS`).
+/// Names that contain a listed one are left out.
 const SECRETS: [&str; 29] = [
     "adminpass",
     "admin_pass",
@@ -95,12 +95,14 @@ fn write_masked(out: &mut String, text: &str, depth: usize) {
     }
 }
 
+/// Writes a comma before every item but the first.
 fn separate(out: &mut String, index: usize) {
     if index > 0 {
         out.push(',');
     }
 }
 
+/// Writes a JSON string, whatever the type of the secret was.
 fn write_mask(out: &mut String) {
     out.push('"');
     out.push_str(MASK);

@@ -1,4 +1,4 @@
-//! A sink that publishes events on a bus.
+//! The default sink: events become messages in the queues of their topics and priorities.
 
 use std::time::Duration;
 
@@ -24,9 +24,11 @@ pub struct MessagingSink {
     topics: Vec<String>,
     /// `None`: the default exchange of the bus.
     exchange: Option<String>,
+    /// Default: the envelope, as the reference's driver `messagingv2`.
     format: Format,
     /// `None`: the broker keeps the event until it is read.
     expiration: Option<Duration>,
+    /// Decides also whether the publish is mandatory.
     queue: QueueOfEvent,
 }
 
@@ -91,8 +93,7 @@ impl MessagingSink {
 
     /// Publishes to one topic, with the retries of the event.
     ///
-    /// # Errors
-    /// The last error of the driver, with the topic.
+    /// Errors: the last error of the driver, with the topic.
     async fn publish_to(&self, topic: &str, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         let address = Address::Notification {
             exchange: self.exchange.as_ref().unwrap_or(&self.bus.0.default_exchange).clone(),

@@ -1,4 +1,4 @@
-//! Destinations of events.
+//! Where events go: to a bus, to the log, into the memory of a test, or nowhere.
 //!
 //! A sink is what the reference calls a driver of its notifier. A notifier publishes each event to all of its sinks
 //! at once; the first error is returned, and says `Maybe` if another sink may have published the event.
@@ -30,18 +30,18 @@ const GRACE: Duration = Duration::from_millis(50);
 pub trait NotificationSink: fmt::Debug + Send + Sync + 'static {
     /// Publishes `event`; returns when it is where it should be. It may try again as [`OutgoingEvent::retry`] says.
     ///
-    /// Events of one publisher are first polled in the order they happened. The future is dropped soon after
-    /// `deadline`.
+    /// Events of one publisher are first polled in the order they happened.
+    /// The future is dropped soon after `deadline`.
     ///
     /// # Errors
     /// What kept the event from arriving; [`executed`](Error::executed) says whether it may have arrived all the same.
     async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()>;
 
-    /// Whether nothing ever comes of an event here, so that one need not be made.
+    /// Whether it never does anything with an event, so that a caller need not build one.
     fn is_noop(&self) -> bool;
 }
 
-/// The sinks of one notifier.
+/// The sinks of one notifier; the error of an earlier one is preferred to that of a later one.
 #[derive(Debug, Clone)]
 pub(super) struct Sinks(Arc<[Arc<dyn NotificationSink>]>);
 
@@ -50,6 +50,7 @@ impl Sinks {
         Self(Arc::new([Arc::new(sink) as Arc<dyn NotificationSink>]))
     }
 
+    /// Copies the list, so that other copies of the notifier keep theirs.
     pub(super) fn and(&self, sink: impl NotificationSink) -> Self {
         let sink: Arc<dyn NotificationSink> = Arc::new(sink);
         Self(self.0.iter().cloned().chain([sink]).collect())
@@ -61,23 +62,22 @@ impl Sinks {
 
     /// Publishes to every sink at once, whatever becomes of the others.
     ///
-    /// # Errors
-    /// The first one, in the order of the sinks; as [`outcome`] says.
+    /// Errors: the first one, in the order of the sinks; as [`outcome`] says.
     pub(super) async fn publish(&self, event: &OutgoingEvent, deadline: Deadline) -> Result<()> {
         publish_to_all(self.0.iter().map(AsRef::as_ref), event, deadline).await
     }
 }
 
-/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything. Those that do
-/// nothing have nothing to say of what became of it.
+/// Publishes `event` to `sinks`, all first polled in their order and before this waits for anything.
+/// Sinks that do nothing are left out, so they do not decide the outcome.
 pub(super) async fn publish_to_all(
     sinks: impl Iterator<Item = &dyn NotificationSink>,
     event: &OutgoingEvent,
     deadline: Deadline,
 ) -> Result<()> {
     let publishes = sinks.filter(|sink| !sink.is_noop()).map(|sink| async move {
-        // A sink that keeps its deadline returns an error of its own, which says more than ours; it gets a moment for
-        // that.
+        // A sink that keeps its deadline returns an error of its own,
+        // which says more than ours; it gets a moment for that.
         let limit = Deadline::at(deadline.instant() + GRACE);
         limit.run("notify", sink.publish(event, deadline)).await.unwrap_or_else(|_| Err(overrun(sink)))
     });
@@ -86,9 +86,8 @@ pub(super) async fn publish_to_all(
 
 /// One result for an event that was published in several places: an error if any of them failed.
 ///
-/// # Errors
-/// The first one. It does not say [`Executed::No`] if another sink may have published the event: publishing it again
-/// would repeat it there.
+/// Errors: the first one. It does not say [`Executed::No`] if another sink may have published the event:
+/// publishing it again would repeat it there.
 pub(super) fn outcome(outcomes: Vec<Result<()>>) -> Result<()> {
     let nowhere = outcomes.iter().all(|sent| matches!(sent, Err(error) if error.executed() == Executed::No));
     outcomes.into_iter().collect::<Result<()>>().map_err(|error| {

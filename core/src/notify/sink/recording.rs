@@ -15,13 +15,13 @@ use crate::{Deadline, Result};
 pub struct RecordingSink(Arc<Mutex<Vec<OutgoingEvent>>>);
 
 impl RecordingSink {
-    /// A sink that has seen nothing yet.
+    /// Starts empty. Nothing limits how many events it keeps.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What was published so far, in order.
+    /// Copies of all events so far, in the order in which they were published.
     #[must_use]
     pub fn recorded(&self) -> Vec<OutgoingEvent> {
         self.events().clone()

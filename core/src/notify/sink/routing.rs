@@ -32,6 +32,7 @@ use crate::{Deadline, Error, ErrorKind, Result};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct RoutingSink {
+    /// In the order in which they were added, which decides whose error is returned.
     sinks: Vec<Named>,
 }
 
@@ -40,13 +41,16 @@ pub struct RoutingSink {
 struct Named {
     name: String,
     sink: Arc<dyn NotificationSink>,
+    /// One that an event passes is enough.
     routes: Vec<Route>,
 }
 
 /// Which events go to a sink: those that pass every check that is set.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
+    /// `None` passes every type; an empty list passes none.
     events: Option<Vec<Pattern>>,
+    /// `None` passes every priority; an empty list passes none.
     priorities: Option<Vec<Priority>>,
 }
 
@@ -57,7 +61,7 @@ impl RoutingSink {
         Self::default()
     }
 
-    /// Gives `sink` a name that routes can say; another sink of that name, and its routes, give way.
+    /// Gives `sink` a name for routes. It replaces a sink of that name, whose routes are dropped.
     #[must_use]
     pub fn sink(mut self, name: impl Into<String>, sink: impl NotificationSink) -> Self {
         let name = name.into();
@@ -84,6 +88,7 @@ impl RoutingSink {
         Ok(self)
     }
 
+    /// For the error of an unknown name, in the order in which the sinks were added.
     fn names(&self) -> String {
         self.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>().join(", ")
     }
@@ -108,23 +113,24 @@ impl Route {
         Self::default()
     }
 
-    /// Only events whose type matches one of `patterns`, in the language of
-    /// [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
+    /// Narrows the route to events whose type matches one of `patterns`; a second call replaces the first.
+    ///
+    /// The language is that of [`NotificationEndpoint::on`](crate::NotificationEndpoint::on).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if one is no pattern.
+    /// [`ErrorKind::Config`] if one of the patterns is not valid.
     pub fn events<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         Ok(self.patterns(patterns.into_iter().map(Pattern::new).collect::<Result<_>>()?))
     }
 
-    /// Only events of one of `priorities`.
+    /// Narrows the route to events of one of `priorities`; a second call replaces the first.
     #[must_use]
     pub fn priorities(mut self, priorities: impl IntoIterator<Item = Priority>) -> Self {
         self.priorities = Some(priorities.into_iter().collect());
         self
     }
 
-    /// Only events whose type matches one of `patterns`.
+    /// As [`events`](Self::events), for patterns that are compiled already.
     pub(super) fn patterns(mut self, patterns: Vec<Pattern>) -> Self {
         self.events = Some(patterns);
         self

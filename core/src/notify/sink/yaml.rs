@@ -26,7 +26,8 @@ impl RoutingSink {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] with the line and column: the text is not YAML or not such a file, a driver is the name of
-    /// no sink, a key is unknown, a pattern is none, or matches no priority. The reference ignores all but the first.
+    /// no sink, a key is unknown, a pattern is not valid or matches no priority.
+    /// The reference ignores all but the first.
     pub fn routes_from_yaml(self, text: &str) -> Result<Self> {
         routes(text)?.into_iter().try_fold(self, |sink, (name, place, route)| {
             sink.route(&name, route).map_err(|error| error.with_context("place", place))
@@ -36,8 +37,7 @@ impl RoutingSink {
 
 /// The routes of `text`, each with the name of its sink and where that stands.
 ///
-/// # Errors
-/// [`ErrorKind::Config`] with the place.
+/// Errors: [`ErrorKind::Config`] with the line and column where the text is not a routing file.
 fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     let documents = MarkedYaml::load_from_str(text).map_err(|error| invalid("this is not YAML").with_source(error))?;
     let [file] = documents.as_slice() else {
@@ -56,7 +56,7 @@ fn routes(text: &str) -> Result<Vec<(String, String, Route)>> {
     Ok(routes)
 }
 
-/// The route of one driver: its accepted events and priorities.
+/// The route of one driver. A key that is missing accepts everything; an unknown key is an error.
 fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     let mut route = Route::all();
     // A driver without rules takes everything, as one with an empty mapping does.
@@ -77,7 +77,7 @@ fn route(rules: &MarkedYaml<'_>) -> Result<Route> {
     Ok(route)
 }
 
-/// The priorities that `pattern` matches.
+/// The priorities that `pattern` matches in any case; matching none is an error.
 fn priorities(pattern: &str) -> Result<Vec<Priority>> {
     // The reference lowers the pattern as well and compares it with the priority in lower case.
     let compiled = Pattern::new(&pattern.to_lowercase())?;
@@ -100,6 +100,7 @@ fn fields<'a, 'input>(node: &'a MarkedYaml<'input>, what: &str) -> Result<Fields
     }
 }
 
+/// Errors: `Config` with the place, if the node is not a list.
 fn items<'a, 'input>(node: &'a MarkedYaml<'input>) -> Result<&'a [MarkedYaml<'input>]> {
     match &node.data {
         YamlData::Sequence(items) => Ok(items),
@@ -116,6 +117,7 @@ fn each<T>(node: &MarkedYaml<'_>, read: impl Fn(&str) -> Result<T>) -> Result<Ve
     items(node)?.iter().map(read_one).collect()
 }
 
+/// Errors: `Config` with the place, if the node is not text.
 fn text_of<'a>(node: &'a MarkedYaml<'_>) -> Result<&'a str> {
     node.data.as_str().ok_or_else(|| at(node, "this must be text"))
 }
@@ -128,6 +130,7 @@ fn at(node: &MarkedYaml<'_>, reason: &str) -> Error {
     invalid(reason).with_context("place", place(node))
 }
 
+/// Line and column, both counted from 1.
 fn place(node: &MarkedYaml<'_>) -> String {
     format!("line {}, column {}", node.span.start.line(), node.span.start.col() + 1)
 }

@@ -2,8 +2,8 @@
 //!
 //! The steps of a call: open the reply inbox, register the call, publish the request, wait for the reply. One
 //! deadline covers all of them. The publish and the wait run concurrently, because a reply can arrive before the
-//! confirm of its request; a request whose publish ended unconfirmed is still waited for, since only the reply can
-//! show whether it arrived.
+//! confirm of its request; a request whose publish ended unconfirmed is still waited for,
+//! since only the reply can show whether it arrived.
 //!
 //! Before the deadline, at [`INSPECT_AFTER`] of the time, the call inspects the queue of the server, so that a
 //! timeout can say whether anything consumes it.
@@ -32,7 +32,7 @@ const DISPATCHER_MODULE: &str = "oslo_messaging.rpc.dispatcher";
 /// The share of a call's time after which it inspects the queue of its server.
 const INSPECT_AFTER: f64 = 0.8;
 
-/// One call that is under way.
+/// One call that is under way. It starts no task: dropping its future ends everything of it here.
 pub(crate) struct Call<'a> {
     /// Gives the target, the retries, the monitor time and the bus.
     pub(crate) client: &'a RpcClient,
@@ -67,11 +67,10 @@ enum Sent {
 impl Call<'_> {
     /// Runs the call and returns the result as JSON.
     ///
-    /// # Errors
-    /// `Remote` if the method failed, `Timeout` with the phases in its context, or what the driver reports.
+    /// Errors: `Remote` if the method failed, `Timeout` with the phases in its context, or what the driver reports.
     ///
-    /// # Cancellation
-    /// The registration ends with the future; a late reply is acknowledged and dropped. The method may run.
+    /// Cancellation: the registration ends with the future;
+    /// a late reply is acknowledged and dropped. The method may run.
     pub(super) async fn run(&self, request: OutgoingRequest<'_>) -> Result<Payload> {
         let mut phases = Phases::default();
         let monitored = self.client.monitor.is_some();
@@ -102,11 +101,10 @@ impl Call<'_> {
     /// Waits for the reply, the failure of the publish, the silence of a monitored server, or the deadline.
     ///
     /// The silence of a monitored call counts from the end of the publish, then from each heartbeat. The overall
-    /// deadline stays the limit, as in the reference (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`,
-    /// `ReplyWaiter.wait`).
+    /// deadline stays the limit, as in the reference
+    /// (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`, `ReplyWaiter.wait`).
     ///
-    /// # Errors
-    /// `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
+    /// Errors: `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
     /// nothing; what the inbox ended with.
     async fn wait(
         &self,
@@ -175,8 +173,7 @@ impl Call<'_> {
 
     /// Publishes the request, and repeats only attempts that certainly sent nothing.
     ///
-    /// # Errors
-    /// What the driver reports, once the attempt sent nothing and no further one is permitted.
+    /// Errors: what the driver reports, once the attempt sent nothing and no further one is permitted.
     async fn publish(&self, message: Message, options: &PublishOptions) -> Result<Sent> {
         let mut first = true;
         let publish = || {
@@ -199,8 +196,7 @@ impl Call<'_> {
 
     /// What the reply inbox gave; a closed channel means that the inbox is gone.
     ///
-    /// # Errors
-    /// What the inbox ended with; the method may have run.
+    /// Errors: what the inbox ended with; the method may have run.
     fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
         let lost = || Error::closed("call").with_executed(Executed::Maybe);
         answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
@@ -208,8 +204,7 @@ impl Call<'_> {
 
     /// Turns a remote exception into an error with what it says about the execution.
     ///
-    /// # Errors
-    /// `Remote`, with the exception as its source.
+    /// Errors: `Remote`, with the exception as its source.
     fn finish(&self, answer: std::result::Result<Payload, RemoteError>) -> Result<Payload> {
         answer.map_err(|remote| {
             let executed = executed_by(&remote, &self.id.to_string());
@@ -259,13 +254,13 @@ impl Call<'_> {
             .with_context("waiting", format_args!("{:?}", now - published))
     }
 
-    /// Adds method and target to an error.
+    /// Adds method and target, without which the error of one call among many says little.
     fn named(&self, error: Error) -> Error {
         error.with_context("method", self.method).with_context("target", &self.client.target)
     }
 }
 
-/// When the server of a monitored call was heard of next. Pending for ever without a server to hear of.
+/// When the next heartbeat or first half of a monitored call arrives. Pending for ever if the call is not monitored.
 async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
     let Some(heard) = heard else { return pending().await };
     match heard.changed().await {
@@ -275,7 +270,7 @@ async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
     }
 }
 
-/// The end of `future`, if there is one.
+/// Waits for `future`; without one it is pending for ever, so that its branch of a `select!` never wins.
 async fn finished(future: &mut Option<BoxFuture<'_, ()>>) {
     match future {
         Some(future) => future.await,
@@ -284,8 +279,8 @@ async fn finished(future: &mut Option<BoxFuture<'_, ()>>) {
 }
 
 /// What a failure says about the execution. A server that refused a request or its arguments did not run the method;
-/// but a method may raise the same exception itself, or pass on the refusal of a server that it called, and the two
-/// look alike.
+/// but a method may raise the same exception itself,
+/// or pass on the refusal of a server that it called, and the two look alike.
 ///
 /// The reference refuses with `NoSuchMethod` and `UnsupportedVersion` of `rpc/dispatcher.py`, and with the
 /// `TypeError` that Python raises for wrong arguments.

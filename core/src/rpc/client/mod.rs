@@ -1,4 +1,4 @@
-//! The caller's side of RPC.
+//! The caller's side of RPC: calls, casts, and what is checked before either is sent.
 //!
 //! [`RpcClient`] checks the target and the version cap, builds the request and applies the serializer; [`call`] sends
 //! it and waits for the reply. A cast ends when the broker has confirmed the request.
@@ -37,6 +37,7 @@ pub struct RpcClient {
     pub(crate) timeout: Duration,
     pub(crate) monitor: Option<Duration>,
     pub(crate) retry: Retry,
+    /// Parsed with each message: one that is not valid fails there, since its setter returns the client.
     version_cap: Option<String>,
     /// `None`: calls are mandatory, casts are not.
     mandatory: Option<bool>,
@@ -102,10 +103,10 @@ impl RpcClient {
     /// As [`call`](Self::call), with arguments and result as JSON text.
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// As [`call`](Self::call), but a result of any shape is a success, since no type decodes it.
     ///
     /// # Cancellation
-    /// As [`call`](Self::call).
+    /// As [`call`](Self::call): the method may still run, and its reply is dropped.
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let (id, meter) = (CallId::fresh(), Meter::of_call());
         let span = observe::call(&self.target, method, id);
@@ -169,10 +170,10 @@ impl RpcClient {
     /// ```
     ///
     /// # Errors
-    /// As [`cast`](Self::cast).
+    /// As [`cast`](Self::cast); nothing was sent if [`executed`](Error::executed) says `No`.
     ///
     /// # Cancellation
-    /// As [`cast`](Self::cast).
+    /// As [`cast`](Self::cast): the request may still be sent, once.
     pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
         let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
         let span = observe::cast(&self.target, method, id.as_str());
@@ -180,7 +181,7 @@ impl RpcClient {
         meter.ended(work.await)
     }
 
-    /// A cast of JSON arguments under `unique_id`.
+    /// Casts JSON arguments. Every attempt carries the same `unique_id`, by which servers drop a repetition.
     async fn cast_text(&self, unique_id: &UniqueId, context: &Context, method: &str, args: Payload) -> Result<()> {
         let address = self.checked_address()?;
         // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
@@ -211,35 +212,35 @@ impl RpcClient {
         &self.target
     }
 
-    /// Sends to `topic`.
+    /// Replaces the topic of the target, the one part without which nothing can be sent.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.target.topic = Some(topic.into());
         self
     }
 
-    /// Sends through `exchange`.
+    /// Sends through `exchange`. A fanout has an exchange of its own and ignores it.
     #[must_use]
     pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
         self.target.exchange = Some(exchange.into());
         self
     }
 
-    /// Sends through the exchange of the bus.
+    /// Sends through the default exchange of the bus, as a target without an exchange does.
     #[must_use]
     pub fn without_exchange(mut self) -> Self {
         self.target.exchange = None;
         self
     }
 
-    /// Calls methods in `namespace`.
+    /// Calls methods in `namespace`: only endpoints that list exactly this name run them.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.target.namespace = Some(namespace.into());
         self
     }
 
-    /// Calls methods without a namespace.
+    /// Calls methods of endpoints that have no namespace or also serve requests without one.
     #[must_use]
     pub fn without_namespace(mut self) -> Self {
         self.target.namespace = None;
@@ -260,14 +261,14 @@ impl RpcClient {
         self
     }
 
-    /// Sends to one server by name.
+    /// Sends to the server of this name alone, through the queue that only it reads.
     #[must_use]
     pub fn server(mut self, server: impl Into<String>) -> Self {
         self.target.server = Some(server.into());
         self
     }
 
-    /// Sends to any server of the topic.
+    /// Sends to any one server of the topic: the one that takes the request from their shared queue.
     #[must_use]
     pub fn without_server(mut self) -> Self {
         self.target.server = None;
@@ -295,16 +296,16 @@ impl RpcClient {
         self
     }
 
-    /// Fails a call when nothing arrived from its server for `interval`, counted from the end of its publish; the
-    /// timeout stays the hard limit. The server sends a heartbeat every half of it; a Python server sends none below 2
-    /// s. More than a year counts as a year.
+    /// Fails a call when nothing arrived from its server for `interval`, counted from the end of its publish.
+    /// The timeout stays the hard limit. The server sends a heartbeat every half of `interval`; a Python server
+    /// sends none below 2 s. More than a year counts as a year.
     #[must_use]
     pub fn monitor(mut self, interval: Duration) -> Self {
         self.monitor = Some(interval.min(LONGEST));
         self
     }
 
-    /// Calls without monitoring.
+    /// Asks for no heartbeats: only the timeout ends the wait for a silent server.
     #[must_use]
     pub fn without_monitor(mut self) -> Self {
         self.monitor = None;
@@ -375,8 +376,7 @@ impl RpcClient {
 
     /// The request, except for what only a call has.
     ///
-    /// # Errors
-    /// What the serializer returns; executed is `No`, whatever its kind, since nothing was sent.
+    /// Errors: what the serializer returns; executed is `No`, whatever its kind, since nothing was sent.
     fn request<'a>(
         &'a self,
         context: &Context,
@@ -388,7 +388,7 @@ impl RpcClient {
         Ok(OutgoingRequest { client: self, method, args, context, unique_id })
     }
 
-    /// The translated arguments and context.
+    /// Translates each argument, with the context as it is, and then the context.
     fn serialize(&self, context: &Context, args: Payload) -> Result<(Payload, Context)> {
         let Some(serializer) = &self.serializer else { return Ok((args, context.clone())) };
         let args = arguments::map(&args, |value| serializer.serialize(context, value))?;

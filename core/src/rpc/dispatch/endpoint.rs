@@ -32,7 +32,7 @@ pub(crate) type Method = Arc<dyn Fn(Request) -> BoxFuture<'static, Reply> + Send
 pub struct Endpoint<S> {
     /// Passed to each call of a method.
     state: Arc<S>,
-    /// What the server keeps.
+    /// Outlives the endpoint in the server, which does not know `S`.
     table: MethodTable,
 }
 
@@ -98,7 +98,7 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
         self
     }
 
-    /// Lists `method` under `name`.
+    /// Lists `method` under `name`, in place of an earlier method of that name.
     ///
     /// The arguments of a request are decoded into `T`; `()` takes none. Whether unknown arguments are an error is
     /// `T`'s choice (`#[serde(deny_unknown_fields)]`). What the method returns is the caller's answer; a panic in it

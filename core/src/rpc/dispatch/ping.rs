@@ -1,4 +1,4 @@
-//! The method that asks a server whether it answers.
+//! The method by which a client finds out whether a server answers.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ pub struct Request {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reply {
-    /// The result, or how it failed.
+    /// The result as JSON, or the exception that the caller gets.
     pub outcome: Result<Payload, Failure>,
 }
 
@@ -48,7 +48,7 @@ pub struct Reply {
 pub struct Extensions(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
 
 impl Request {
-    /// A request for `method` with `args`, a JSON object.
+    /// A request without a namespace and a version, which is read as 1.0; `args` is a JSON object.
     #[must_use]
     pub fn new(context: Context, method: impl Into<String>, args: Payload) -> Self {
         Self { context, method: method.into(), namespace: None, version: None, args, extensions: Extensions::default() }
@@ -90,7 +90,7 @@ impl Extensions {
         before.downcast().ok().map(|before| *before)
     }
 
-    /// The value of type `T`.
+    /// The value of type `T` that a layer further out put in.
     #[must_use]
     pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.0.get(&TypeId::of::<T>())?.downcast_ref()

@@ -16,7 +16,7 @@ use super::request::{Reply, Request};
 use crate::Failure;
 use crate::rpc::failures::failed;
 
-/// Any error of a layer.
+/// The error of a layer, whatever its type.
 ///
 /// An error that is a `Failure` reaches the caller as it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,7 +27,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub struct RpcService(Arc<dyn Erased>);
 
-/// A service without its types.
+/// A service whose types are erased: its future is boxed, and its error is a reply with a failure.
 trait Erased: Send + Sync {
     /// Clones the service for this one call.
     fn call(&self, request: Request) -> BoxFuture<'static, Reply>;
@@ -75,7 +75,7 @@ where
     }
 }
 
-/// The failure of a layer's error.
+/// Keeps a `Failure` as it is. Any other error becomes `RequestFailed`, which claims nothing about the method.
 fn failure_of(error: BoxError) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,

@@ -1,8 +1,8 @@
 //! Heartbeats for the caller of a method that runs long, or waits long to start.
 //!
 //! A caller that sets a monitor interval (`_timeout` on the wire) gives a call up when it hears nothing for that
-//! long. The server sends a reply with `ending: false` every half of the interval, from the arrival of the request
-//! on.
+//! long. The server sends a reply with `ending: false` every half of the interval,
+//! from the arrival of the request on.
 
 use std::future::Future;
 use std::pin::pin;
@@ -16,18 +16,19 @@ use crate::Result;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeartbeatTimer {
     pub(crate) every: Duration,
+    /// When the request was accepted, so that its wait for a handler counts too.
     since: Instant,
 }
 
 impl HeartbeatTimer {
-    /// A timer that begins now.
+    /// A timer whose first beat is due one interval from now.
     pub(crate) fn every(every: Duration) -> Self {
         Self { every, since: Instant::now() }
     }
 }
 
-/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends or a beat fails. An overdue beat runs at
-/// once.
+/// Runs `work`, and `beat` at every interval of `heartbeat` until `work` ends
+/// or a beat fails. An overdue beat runs at once.
 ///
 /// The timer lives in the future of the work, so it ends with it on every path: the answer, a panic, an abort.
 pub(crate) async fn with_heartbeats<T, B>(

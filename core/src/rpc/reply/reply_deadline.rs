@@ -14,12 +14,14 @@ const ABSENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// When the tries of one reply must end.
 ///
-/// A broker that is away is waited for until the caller's deadline, and a little longer since clocks differ. A broker
-/// that is there and has no queue for the reply, or whose queue refuses it, says that the caller is gone, whatever
-/// deadline it left behind, or is about to declare its queue again.
+/// While the broker is away, a reply waits until the caller's deadline, and a little longer since clocks differ.
+/// If the broker is there and has no queue for the reply, or the queue refuses it, the caller is gone,
+/// whatever deadline it wrote, or is about to declare its queue again.
 #[derive(Debug)]
 pub(crate) struct ReplyDeadline {
+    /// The caller's deadline; without one, 60 s from the first failure.
     until: Option<Deadline>,
+    /// 60 s from the first refusal in a row; any other error clears it.
     absent_until: Option<Deadline>,
 }
 

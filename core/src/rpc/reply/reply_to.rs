@@ -1,8 +1,8 @@
-//! Where the answer to a call goes.
+//! The reply queue of a call, with the id under which its caller waits.
 
 use crate::Deadline;
 
-/// Where the answer to a call goes.
+/// Where the answer to a call goes, and until when it is of use.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplyTo {
     pub(crate) msg_id: String,

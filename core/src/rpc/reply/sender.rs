@@ -32,7 +32,7 @@ const BACKOFF: Backoff = Backoff::doubling(Duration::from_millis(250), Duration:
 const FIRST_TRY: Duration = Duration::from_secs(5);
 /// Replies that may be published at once, for each permit of the server.
 const SLOTS_PER_PERMIT: usize = 4;
-/// And at least.
+/// The least number of slots, for a server of few permits.
 const FEWEST_SLOTS: usize = 64;
 /// What may wait for one missing reply queue, and for all of them.
 /// Such a queue belongs to one bus of a caller, which is gone or has lost its queue.
@@ -47,7 +47,7 @@ pub(crate) struct ReplySender {
     transport: Arc<dyn Transport>,
     /// Of the bus; a caller reads both forms by the header of the message.
     compression: Option<Compression>,
-    /// Replies that may be published at once.
+    /// One permit for each reply that is published; it is kept over the waits between two attempts.
     slots: Semaphore,
     /// The reply queues that refused a reply, and the replies that wait for them.
     missing: MissingQueues,
@@ -93,11 +93,10 @@ impl ReplySender {
     ///
     /// A reply is tried again even when it may have arrived: it has the same ids, and its call takes only one.
     ///
-    /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned: nothing upstream could act
-    /// on them.
+    /// Errors are logged and counted (`oslo_messaging_replies_lost_total`), not returned:
+    /// nothing upstream could act on them.
     ///
-    /// # Cancellation
-    /// The reply may or may not have been sent.
+    /// Cancellation: the reply may or may not have been sent.
     pub(crate) async fn deliver(&self, to: &ReplyTo, reply: &Reply) {
         let mut sent = self.send(to, reply).await;
         if let Err(NotSent::Failed(error)) = &sent
@@ -120,9 +119,8 @@ impl ReplySender {
 
     /// Tries `reply` for as long as the trouble may pass and its caller may wait.
     ///
-    /// # Errors
-    /// `NotSent::Failed` with the last error of a publish; `NotSent::WithItsQueue` if the queue was given up, had to
-    /// make room, or the caller's time ran out while it waited.
+    /// Errors: `NotSent::Failed` with the last error of a publish; `NotSent::WithItsQueue` if the queue was given up,
+    /// had to make room, or the caller's time ran out while it waited.
     async fn send(&self, to: &ReplyTo, reply: &Reply) -> Result<(), NotSent> {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
@@ -157,8 +155,7 @@ impl ReplySender {
     ///
     /// The slot is held over the waits between attempts, so that a broker in trouble slows the intake.
     ///
-    /// # Errors
-    /// The error of the last attempt. A refusal is returned at once, for `missing` to handle.
+    /// Errors: the error of the last attempt. A refusal is returned at once, for `missing` to handle.
     async fn transmit(&self, address: &Address, message: &Message, reply_deadline: &mut ReplyDeadline) -> Result<()> {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut failed = 0;
@@ -178,13 +175,12 @@ impl ReplySender {
         }
     }
 
-    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up. A slot is held only
-    /// while it is published.
+    /// Tries `message` until its queue is back, its caller has given up, or the queue is given up.
+    /// A slot is held only while it is published.
     ///
     /// Runs without a limit of attempts: the budget of the absence and the deadline of the caller end it.
     ///
-    /// # Errors
-    /// As `send`.
+    /// Errors: as `send`; other replies to the queue fail with this one only if the queue was given up.
     async fn probe(
         &self,
         mut prober: Prober,
@@ -229,8 +225,7 @@ impl ReplySender {
     ///
     /// Replies are mandatory in the reference too (oslo.messaging 18.3.1, `_drivers/impl_rabbit.py`, `direct_send`).
     ///
-    /// # Errors
-    /// As `Transport::publish`.
+    /// Errors: what the driver reports of this one attempt.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
         let options = PublishOptions::by(by).mandatory();
         self.transport.publish(address, message.clone(), &options).await
@@ -238,8 +233,7 @@ impl ReplySender {
 
     /// Sends a heartbeat to the caller, once, within the interval `every`.
     ///
-    /// # Errors
-    /// What [`Transport::publish`] says.
+    /// Errors: what the driver reports; no further heartbeat is sent then.
     ///
     /// It takes no slot and is tried once; the first that fails ends the heartbeats of its request. On the wire it is
     /// a reply with null result and failure that does not end the call.
@@ -267,7 +261,7 @@ pub(crate) fn slots(concurrency: usize) -> usize {
     concurrency.saturating_mul(SLOTS_PER_PERMIT).clamp(FEWEST_SLOTS, Semaphore::MAX_PERMITS)
 }
 
-/// What the caller hears of an answer that can never be sent. The method did run.
+/// The failure that a caller gets in place of an answer that can never be sent. The method did run.
 ///
 /// The class is the reference's `oslo_messaging.exceptions.MessageDeliveryFailure`.
 fn unsendable(to: &ReplyTo, error: &Error) -> Reply {

@@ -1,8 +1,8 @@
 //! Decides about each message that a server receives: run, refuse, set aside or skip.
 //!
 //! The checks in this order: the message decodes, its deadline has not passed, it is not a repeated delivery, and its
-//! queue permits another failure. What is skipped is settled here. `runner.rs` answers the calls among it, and sets aside
-//! what may not fail once more.
+//! queue permits another failure. What is skipped is settled here.
+//! `runner.rs` answers the calls among it, and sets aside what may not fail once more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Seria
 
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
-/// The longest: a caller that waits for longer is heard of all the same.
+/// The longest time between two heartbeats: a caller that waits for longer gets one an hour all the same.
 const LONGEST_HEARTBEAT: Duration = Duration::from_secs(3_600);
 
 /// What a server does with a request that the broker marks as redelivered.
@@ -65,7 +65,7 @@ pub(crate) struct Accepted {
     pub(crate) delivery: Delivery,
 }
 
-/// The decision about a message.
+/// What becomes of a message. Only `Run` and `SetAside` leave it unsettled.
 pub(crate) enum Admitted {
     /// It runs when a handler is free; or is only answered then, see `Accepted::refused`.
     Run(Box<Accepted>),
@@ -114,15 +114,14 @@ impl Admission {
         }
     }
 
-    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it. What is
-    /// not to run is settled here.
+    /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it.
+    /// What is not to run is settled here.
     ///
     /// A request whose deadline has passed is acknowledged and does not run; a call among them is answered. A message
     /// that does not decode is rejected, which the reference also does (oslo.messaging 18.3.1,
     /// `_drivers/impl_rabbit.py`, `Consumer._callback`). A repeated delivery is not answered again.
     ///
-    /// # Cancellation
-    /// A message whose settling was interrupted comes again.
+    /// Cancellation: a message whose settling was interrupted comes again.
     pub(crate) async fn admit(&self, decoded: Decoded<wire::Request>, unpolled: Duration) -> Admitted {
         let Decoded { message, content, charge } = decoded;
         let request = match content {
@@ -194,8 +193,8 @@ impl Admission {
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
     ///
-    /// A time that was measured here can only have passed here: a request that did not have to wait is not refused for
-    /// it.
+    /// A time that was measured here can only have passed here:
+    /// a request that did not have to wait is not refused for it.
     ///
     /// The runner asks just before the method starts. A request without a known deadline never becomes stale.
     pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
@@ -237,11 +236,10 @@ impl Admission {
     }
 
     /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`). A panic of the serializer is this request's
-    /// alone.
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
+    /// A panic of the serializer is this request's alone.
     ///
-    /// # Errors
-    /// The failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
+    /// Errors: the failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
     pub(crate) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
         let Some(serializer) = &self.serializer else { return Ok(request) };
         let translated = caught(|| {
@@ -255,8 +253,7 @@ impl Admission {
 
     /// Translates the result of a request whose translated context is `context`.
     ///
-    /// # Errors
-    /// What the serializer returns. The method has run by then.
+    /// Errors: what the serializer returns. The method has run by then.
     pub(crate) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
         match &self.serializer {
             Some(serializer) => serializer.serialize(context, result),

@@ -2,8 +2,8 @@
 //!
 //! Three sources say how long a caller waits: the `_deadline` of a Rust caller, by the caller's clock; the
 //! `expiration` of the message, which both implementations set to the timeout of the call; and the arrival at this
-//! process. Clocks may differ, so a `_deadline` that has passed is checked against the other two before the request
-//! is skipped.
+//! process. Clocks may differ, so a `_deadline`
+//! that has passed is checked against the other two before the request is skipped.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl Arrival {
     }
 }
 
-/// Judges the `deadline` that a peer wrote, seen from here; `arrival` is that of a call.
+/// Judges the `deadline` that a peer wrote, relative to now. Only a call has an `arrival`.
 ///
 /// The broker drops a call that lay in its queue for the whole of its timeout, which is what its `expiration` says. So
 /// a call that comes has not reached its deadline when it comes; if that seems to lie further back than the call may

@@ -11,11 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The largest reserve that is chosen by default.
 const LARGEST_RESERVE: usize = 32;
 
-/// What a running request holds until its method has ended: a handler, and the place of the one request that runs
-/// beside no other of its kind.
+/// What a running request holds until its method has ended:
+/// a handler, and the place of the one request that runs beside no other of its kind.
 #[derive(Debug)]
 pub(crate) struct Permit {
+    /// Frees a handler when it is dropped.
     _handler: OwnedSemaphorePermit,
+    /// Only of a request that has failed before: the next such request waits for its drop.
     _alone: Option<OwnedSemaphorePermit>,
 }
 
@@ -28,8 +30,11 @@ impl Permit {
 /// The permits of the handlers, and how many requests may wait for one.
 #[derive(Debug)]
 pub(crate) struct HandlerPermits {
+    /// One for each method that may run at once.
     permits: Arc<Semaphore>,
+    /// The concurrency, free or not, for the warning of saturation.
     all: usize,
+    /// How many acknowledged requests may wait without a handler.
     reserve: usize,
 }
 
@@ -48,12 +53,12 @@ impl HandlerPermits {
         Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// How many permits there are.
+    /// All permits, free or held: the concurrency of the server.
     pub(crate) fn permits(&self) -> usize {
         self.all
     }
 
-    /// How many permits are free.
+    /// How many permits are free now; a method that ends frees another at any time.
     pub(crate) fn free(&self) -> usize {
         self.permits.available_permits()
     }
@@ -69,8 +74,8 @@ pub(crate) fn default_reserve(concurrency: usize) -> usize {
     (concurrency / 4).min(LARGEST_RESERVE)
 }
 
-/// With free handlers, as many as they can run and the reserve; otherwise a refill once an eighth of the reserve is
-/// left.
+/// With free handlers, as many as they can run and the reserve;
+/// otherwise a refill once an eighth of the reserve is left.
 fn demand(free: usize, waiting: usize, reserve: usize) -> usize {
     let low_water = reserve / 8;
     // In one poll, so that the driver acknowledges all of them with one frame.

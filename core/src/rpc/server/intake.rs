@@ -1,8 +1,8 @@
 //! The task of a server: takes requests from the listener and starts them in the order in which they came.
 //!
 //! It is the only task that polls the listener and starts methods. Each round starts what may start, then waits for
-//! the first of: a request to stop, a free handler, more messages, room for replies, or the time to warn of
-//! saturation.
+//! the first of: a request to stop, a free handler, more messages, room for replies,
+//! or the time to warn of saturation.
 //!
 //! Shutdown has two parts: `drain` stops the listener and takes what was acknowledged already, and `finish` runs what
 //! is left until too little time remains.
@@ -47,18 +47,18 @@ pub(crate) struct Intake {
     /// For how long messages may have waited in the listener because nothing was taken from it.
     /// The admission adds it to the age of a message: it measures time that the broker's clock does not show.
     pub(crate) unpolled: Duration,
-    /// Warns when no handler was free for a while.
+    /// Warns once for each period without a free handler.
     pub(crate) saturation: SaturationWatch,
 }
 
 impl Intake {
     /// Runs until the server is asked to stop or has lost its queues, then until its methods have ended.
     ///
-    /// The phase becomes `Stopped` when no more requests are taken, and `Ended` with the result when all answers are
-    /// out.
+    /// The phase becomes `Stopped` when no more requests are taken,
+    /// and `Ended` with the result when all answers are out.
     ///
-    /// # Cancellation
-    /// Dropping the future aborts every running method. Requests that the receiver settles are delivered again.
+    /// Cancellation: dropping the future aborts every running method.
+    /// Requests that the receiver settles are delivered again.
     pub(crate) async fn run(mut self) {
         let ended = match self.receive().await {
             Ok(()) => self.drain().await,
@@ -74,8 +74,8 @@ impl Intake {
         self.control.phase.send_replace(Phase::Stopped);
         let listener = self.listener.detach();
         match self.runner.settle {
-            // Nothing here needs the listener any more, and what it did not hand over should not wait for methods to
-            // end.
+            // Nothing here needs the listener any more,
+            // and what it did not hand over should not wait for methods to end.
             Settle::BeforeHandover => drop(tokio::join!(close(listener), self.finish())),
             // Requests are acknowledged through the listener, so it closes after the last of them has ended.
             Settle::ByReceiver => {
@@ -90,8 +90,7 @@ impl Intake {
     ///
     /// The arms of the `select!` are ordered: stopping comes before work, and waiting requests come before new ones.
     ///
-    /// # Errors
-    /// The error of the listener, once it has lost its queues.
+    /// Errors: the error of the listener, once it has lost its queues.
     async fn receive(&mut self) -> Result<()> {
         loop {
             while self.running.try_join_next().is_some() {}
@@ -142,8 +141,7 @@ impl Intake {
     /// The stop waits until the deadline of the owner, or `CLOSE_TIMEOUT` if there is none. Taking what was
     /// acknowledged has at least one second more.
     ///
-    /// # Errors
-    /// The error of the listener, if it lost its queues meanwhile.
+    /// Errors: the error of the listener, if it lost its queues meanwhile.
     async fn drain(&mut self) -> Result<()> {
         let deadline = (*self.control.stop.borrow()).unwrap_or_else(|| Deadline::after(CLOSE_TIMEOUT));
         if let Err(error) = self.listener.stop(deadline).await {
@@ -208,8 +206,8 @@ impl Intake {
 
     /// Says that a monitored call is not forgotten, for as long as the handle is held.
     ///
-    /// `None` for a cast or a call without monitoring. While the request waits for a handler, this task beats; while
-    /// it runs, the runner does.
+    /// `None` for a cast or a call without monitoring.
+    /// While the request waits for a handler, this task beats; while it runs, the runner does.
     fn heartbeats(&self, accepted: &Accepted) -> Option<AbortOnDropHandle<()>> {
         let (heartbeat, to) = (accepted.heartbeat?, accepted.reply_to.clone()?);
         let runner = Arc::clone(&self.runner);
@@ -227,7 +225,7 @@ impl Intake {
         }
     }
 
-    /// Starts the request that has waited longest.
+    /// Starts one that has failed before if it may run, and else the request that has waited longest.
     ///
     /// The permit goes back at once if nothing waits any more.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {

@@ -1,8 +1,8 @@
 //! Requests that the broker would drop if they failed once more.
 //!
 //! A quorum queue of RabbitMQ drops a message once its delivery limit is exceeded. A request that is delivered for
-//! the last time is therefore not run again: its caller gets a failure, or a cast is copied to the dead-letter queue,
-//! before it is acknowledged.
+//! the last time is therefore not run again:
+//! its caller gets a failure, or a cast is copied to the dead-letter queue, before it is acknowledged.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The server's side of RPC.
+//! The server's side of RPC: which requests run, how many at once, and when each is acknowledged.
 
 pub(crate) mod admission;
 mod expiry;
@@ -35,20 +35,21 @@ use crate::lifecycle::TaskHandle;
 use crate::notify::DeadLetterWriter;
 use crate::{Bus, Deadline, Error, ErrorKind, Result, Serializer, Target, wire};
 
-/// Why no server can have both.
+/// The reason in the error of a server that asks for `at_least_once` and `refuse_redelivered`.
 const CONTRADICTION: &str = "with at_least_once an unanswered request comes back to be run again, and refuse_redelivered \
     would refuse it then; choose one";
 
-/// Wraps a service in one layer.
+/// Wraps a service in one layer and hides the types of that layer.
 type LayerFn = Arc<dyn Fn(RpcService) -> RpcService + Send + Sync>;
 
 /// Runs the methods of its endpoints for the calls and casts that reach one target.
 ///
-/// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log; what is unsettled goes
-/// back to the broker.
+/// Dropping it without [`shutdown`](Self::shutdown) aborts its methods and says so in the log;
+/// what is unsettled goes back to the broker.
 #[derive(Debug)]
 pub struct RpcServer {
     target: Target,
+    /// Its drop aborts the intake and with it every method that runs.
     task: TaskHandle,
 }
 
@@ -59,8 +60,10 @@ pub struct RpcServerBuilder {
     bus: Bus,
     target: Target,
     dispatcher: RpcDispatcher,
+    /// The innermost first, as they were added.
     layers: Vec<LayerFn>,
     concurrency: usize,
+    /// `None`: a quarter of the concurrency, at most 32.
     reserve: Option<usize>,
     settle: Settle,
     redelivered: Redelivered,
@@ -87,7 +90,7 @@ impl RpcServer {
         }
     }
 
-    /// What it serves.
+    /// The target that it was built with, before the defaults of the bus are applied.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -97,8 +100,8 @@ impl RpcServer {
     /// settles [after the answer](RpcServerBuilder::at_least_once), what the broker had handed over. Methods go on, and
     /// what was taken still begins; everything else is the broker's again.
     ///
-    /// Idempotent; callers at the same time share one outcome, and the first deadline is the one that counts for the
-    /// broker.
+    /// Idempotent; callers at the same time share one outcome,
+    /// and the first deadline is the one that counts for the broker.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] if `deadline` passes first; the server goes on stopping.
@@ -107,8 +110,8 @@ impl RpcServer {
     }
 
     /// Stops the server gracefully: takes no more requests, waits until every method has ended and every answer is out,
-    /// and closes its listener. What still runs at `deadline` is aborted. Returns why the server ended; calling it
-    /// again returns the same.
+    /// and closes its listener. What still runs at `deadline` is aborted. Returns why the server ended;
+    /// calling it again returns the same.
     ///
     /// In the last quarter of the time until `deadline`, at most its last second, no further request begins: those that
     /// were acknowledged and have not begun are dropped, counted in `oslo_messaging_requests_dropped_total` and logged
@@ -127,8 +130,8 @@ impl RpcServer {
     /// Waits until the server has ended, by itself or because it was stopped, and returns why. Does not stop it.
     ///
     /// # Errors
-    /// What ended the server, if it was not asked to stop; [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown)
-    /// aborted it.
+    /// What ended the server, if it was not asked to stop;
+    /// [`ErrorKind::Closed`] if [`shutdown`](Self::shutdown) aborted it.
     ///
     /// # Cancellation
     /// Safe: it only watches.
@@ -144,8 +147,8 @@ impl RpcServerBuilder {
         self
     }
 
-    /// How many methods run at once, from 1 to 65,535. Default: [what the bus says](crate::BusBuilder::concurrency), or
-    /// 64.
+    /// How many methods run at once, from 1 to 65,535.
+    /// Default: [what the bus says](crate::BusBuilder::concurrency), or 64.
     pub fn concurrency(mut self, methods: usize) -> Self {
         self.concurrency = methods.clamp(1, usize::from(u16::MAX));
         self
@@ -199,21 +202,21 @@ impl RpcServerBuilder {
         self
     }
 
-    /// Warns in the log when every handler was busy for this long without a pause, once until one is free; `None` turns
-    /// that off. Default: 30 s.
+    /// Warns in the log when every handler was busy for this long without a pause, once until one is free;
+    /// `None` turns that off. Default: 30 s.
     pub fn warn_of_saturation_after(mut self, threshold: impl Into<Option<Duration>>) -> Self {
         self.thresholds.saturation = threshold.into();
         self
     }
 
-    /// Translates every argument, result and context.
+    /// Translates every argument, result and context. Clients must use its counterpart. Default: none.
     pub fn serializer(mut self, serializer: impl Serializer) -> Self {
         self.serializer = Some(Arc::new(serializer));
         self
     }
 
-    /// Puts `layer` around every endpoint, also those that are added later, and around the layers so far: the last one
-    /// added sees a request first.
+    /// Puts `layer` around every endpoint, also those that are added later, and around the layers so far:
+    /// the last one added sees a request first.
     ///
     /// An error of a layer becomes a failure of the call, `oslo_messaging_rust.RequestFailed`, which does not claim
     /// that the method ran; a [`Failure`](crate::Failure) stays what it is.

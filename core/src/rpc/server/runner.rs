@@ -1,8 +1,8 @@
 //! Runs one accepted request, from its first poll to its settled answer.
 //!
 //! The order matters: the handler's permit is released when the method ends, then the reply is sent, and only then is
-//! the request acknowledged if the receiver settles it. So a slow reply blocks no handler, and a crash before the
-//! reply brings the request back.
+//! the request acknowledged if the receiver settles it.
+//! So a slow reply blocks no handler, and a crash before the reply brings the request back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
 use crate::{Failure, Payload, panic, wire};
 
-/// What every request of a server is run with.
+/// Shared by all requests of a server, each of which runs in a future of its own.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// The topic that is served, for spans.
     pub(crate) topic: String,
     /// The dispatcher with the layers of the server around it.
     pub(crate) service: RpcService,
-    /// Sends answers and heartbeats.
+    /// Sends answers and heartbeats, and bounds how many answers are published at once.
     pub(crate) replies: ReplySender,
     /// Translates by the serializer, and knows when a request became stale.
     pub(crate) admission: Admission,
@@ -51,8 +51,8 @@ impl Runner {
     ///
     /// A request that became stale while it waited does not run: a call gets a failure, a cast is only acknowledged.
     ///
-    /// # Cancellation
-    /// The method is dropped where it stands. A request that the receiver settles comes again; another one is lost.
+    /// Cancellation: the method is dropped where it stands.
+    /// A request that the receiver settles comes again; another one is lost.
     pub(crate) async fn run(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         if let Some(why) = self.admission.has_become_stale(&accepted) {
             drop(permit);
@@ -106,7 +106,7 @@ impl Runner {
         set_aside(accepted, deliveries, &self.replies, &self.dead_letters).await;
     }
 
-    /// Answers a call that does not run.
+    /// Answers a call that does not run, for the reason `why`, which its caller reads.
     ///
     /// The failure carries the module `oslo_messaging_rust`, so that a Rust caller knows that its method did not run.
     pub(crate) async fn refuse(self: Arc<Self>, to: ReplyTo, why: String) {
@@ -126,13 +126,12 @@ impl Runner {
         with_heartbeats(work, heartbeat, || self.replies.heartbeat(to, heartbeat.every)).await
     }
 
-    /// Runs the layers and the method. A panic in them, or in the serializer when it has the result, is a failure of
-    /// this call and of nothing else.
+    /// Runs the layers and the method.
+    /// A panic in them, or in the serializer when it has the result, is a failure of this call and of nothing else.
     ///
     /// The order is: translate the request, run the layers and the method, translate the result.
     ///
-    /// # Errors
-    /// The failure that the caller gets.
+    /// Errors: the failure of the method, of a layer or of the serializer, or the text of a panic in one of them.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
         let mut running = pin!(Some(async {
             let request = self.admission.translate(request)?;
@@ -144,7 +143,7 @@ impl Runner {
     }
 }
 
-/// The wire form of an outcome.
+/// The outcome on the wire: under the `_msg_id` of the call, with a `_unique_id` of its own.
 fn reply(to: &ReplyTo, outcome: Result<Payload, Failure>) -> wire::Reply {
     match outcome {
         Ok(result) => wire::Reply::result(to.msg_id.clone(), fresh_unique_id(), result),

@@ -23,7 +23,7 @@ use crate::rpc::reply::sender::ReplySender;
 /// Why a request is refused that was taken and could not begin.
 const STOPPED: &str = "the server stopped before the request began";
 
-/// A request that waits to start.
+/// A request that waits to start, with the heartbeats that its caller gets meanwhile.
 pub(crate) struct WaitingRequest {
     accepted: Accepted,
     /// Sends heartbeats to the caller of a monitored call, and ends when the request starts.
@@ -43,7 +43,7 @@ pub(crate) struct WaitingRequests {
     alone: Arc<Semaphore>,
     /// Decides whether a dropped request is lost or delivered again.
     settle: Settle,
-    /// For the log.
+    /// Names the server in the warnings of its intake.
     target: String,
 }
 
@@ -111,8 +111,8 @@ impl WaitingRequests {
         Some((self.requests.pop_front()?.accepted, Permit::new(permit, None)))
     }
 
-    /// Drops every request; the callers among their senders get a failure that says so, as far as that can be sent
-    /// until `deadline`.
+    /// Drops every request; the callers among their senders get a failure that says so,
+    /// as far as that can be sent until `deadline`.
     pub(crate) async fn refuse(&mut self, replies: &ReplySender, deadline: Deadline) {
         let calls: Vec<_> = self.clear().into_iter().filter_map(|accepted| accepted.reply_to).collect();
         let refusals = calls.iter().map(|to| async move { replies.deliver(to, &not_run(to, STOPPED)).await });

@@ -33,13 +33,14 @@ impl Default for Thresholds {
     }
 }
 
-/// Watches the methods of a server.
+/// Warns of methods that block the intake or run for long.
 ///
-/// One for each server, shared by all its requests. Each kind of warning is limited in rate for the server as a
-/// whole.
+/// One for each server, shared by all its requests.
+/// Each kind of warning is limited in rate for the server as a whole.
 #[derive(Debug)]
 pub(crate) struct MethodWatch {
     thresholds: Thresholds,
+    /// Apart from `long`, so that one kind of warning does not silence the other.
     blocking: RateLimit,
     long: RateLimit,
 }
@@ -53,8 +54,8 @@ impl MethodWatch {
     ///
     /// Blocking is measured by the real clock, since a thread that is blocked keeps every other one from moving.
     ///
-    /// Without a threshold the wrapper costs one clock reading. The timer of the reminder is created only when a
-    /// method is still pending.
+    /// Without a threshold the wrapper costs one clock reading.
+    /// The timer of the reminder is created only when a method is still pending.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let mut long: Option<Pin<Box<Sleep>>> = None;
@@ -78,8 +79,8 @@ impl MethodWatch {
 
     /// Polls `work` and warns if that took longer than the threshold: the method blocks the intake.
     ///
-    /// Only the first poll is measured: it runs on the task that takes requests, while later polls run on the task of
-    /// the method.
+    /// Only the first poll is measured:
+    /// it runs on the task that takes requests, while later polls run on the task of the method.
     fn first_poll<T>(&self, work: Pin<&mut impl Future<Output = T>>, context: &mut Context<'_>) -> Poll<T> {
         let Some(threshold) = self.thresholds.blocking else { return work.poll(context) };
         let began = StdInstant::now();
@@ -133,7 +134,7 @@ impl SaturationWatch {
         Self { threshold, since: None, warned: false }
     }
 
-    /// Takes note of whether a handler is free.
+    /// Begins a period when no handler is free, and ends it when one is.
     ///
     /// The intake calls it once in each round. A round with a free handler ends the period.
     pub(crate) fn note(&mut self, is_free: bool) {
@@ -153,8 +154,8 @@ impl SaturationWatch {
 
     /// Warns, once until a handler is free again.
     ///
-    /// The intake calls it at the time of `due`; `target` is what is served, `waiting` the number of accepted
-    /// requests.
+    /// The intake calls it at the time of `due`;
+    /// `target` is what is served, `waiting` the number of accepted requests.
     pub(crate) fn warn(&mut self, target: &str, handlers: usize, waiting: usize) {
         self.warned = true;
         let busy = self.since.map(|since| since.elapsed());

@@ -1,8 +1,7 @@
-//! The options of the reference, `[oslo_messaging_rabbit]` in its configuration file: from a URL, a file, or by
-//! name.
+//! The options of the reference, `[oslo_messaging_rabbit]` in its configuration file: from a URL, a file, or by name.
 //!
-//! The table is the single list: it drives the parser, the reference documentation and the warnings. A URL and a file
-//! end in the same function, so a value means the same in both.
+//! The table is the single list: it drives the parser, the reference documentation and the warnings.
+//! A URL and a file end in the same function, so a value means the same in both.
 
 mod table;
 
@@ -21,8 +20,8 @@ impl AmqpConfig {
     #[doc = include_str!("../../../OPTIONS.md")]
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an unknown option or an unusable value, and if the query turns TLS off
-    /// although the scheme is `amqps`.
+    /// [`ErrorKind::Config`] for an unknown option or an unusable value,
+    /// and if the query turns TLS off although the scheme is `amqps`.
     pub fn with_query(mut self, url: &TransportUrl) -> Result<Self> {
         self.use_tls |= url.scheme() == "amqps";
         for (name, value) in url.query() {
@@ -37,8 +36,8 @@ impl AmqpConfig {
         Ok(self)
     }
 
-    /// Applies the options in the section `[oslo_messaging_rabbit]` of `file`. Unknown ones are ignored with a
-    /// warning: the file may be written for a later version.
+    /// Applies the options in the section `[oslo_messaging_rabbit]` of `file`.
+    /// Unknown ones are ignored with a warning: the file may be written for a later version.
     ///
     /// References such as `$name` are resolved first.
     ///
@@ -62,6 +61,7 @@ impl AmqpConfig {
     }
 
     /// Applies one option by its name in the reference, with the value that its configuration file would have.
+    /// A later value of the same option replaces an earlier one.
     ///
     /// White space around the value is ignored.
     ///
@@ -73,19 +73,18 @@ impl AmqpConfig {
     }
 }
 
-/// Whether the reference has an option of this name.
-/// Names are compared exactly.
+/// Whether the reference has an option with exactly this name, in lower case.
+/// A file may have others, which are warned of and not refused.
 pub(crate) fn is_known(name: &str) -> bool {
     OPTIONS.iter().any(|option| option.name == name)
 }
 
-/// Applies the option `name`.
+/// Sets the field of the option `name`, or only warns if the option has no effect here.
 ///
-/// White space around the value is ignored. The errors never show the value of an unknown option, because a misplaced
-/// password could be one.
+/// White space around the value is ignored. The errors never show the value of an unknown option,
+/// because a misplaced password could be one.
 ///
-/// # Errors
-/// `Config` for an unknown option or an unusable value.
+/// Fails with `Config` for an unknown option or an unusable value.
 pub(crate) fn apply(config: &mut AmqpConfig, name: &str, value: &str) -> Result<()> {
     if let Some(option) = OPTIONS.iter().find(|option| option.name == name) {
         return option.apply(config, value.trim());

@@ -10,17 +10,18 @@ use tracing::warn;
 use crate::config::AmqpConfig;
 use crate::config::login::Login;
 
-/// One option of the reference.
+/// One option of the reference, with the texts that operators read about it.
 ///
-/// The name, the accepted values and the effect are columns of `OPTIONS.md` and parts of the error for an unusable
-/// value. So `takes` and `says` are written for operators.
+/// The name, the accepted values and the effect are columns of `OPTIONS.md`
+/// and parts of the error for an unusable value.
+/// So `takes` and `says` are written for operators.
 pub(crate) struct RabbitOption {
     /// The name in the section `[oslo_messaging_rabbit]`, and in the query of a URL.
     pub(crate) name: &'static str,
-    /// What is read, with its unit.
+    /// The accepted values, or their unit.
     pub(crate) takes: &'static str,
-    /// The effect, its default, and where it differs from the reference; also the text of the warning of an idle
-    /// option.
+    /// The effect, its default, and where it differs from the reference;
+    /// also the text of the warning of an idle option.
     pub(crate) says: &'static str,
     /// Called with the value without surrounding white space.
     read: Read,
@@ -28,16 +29,15 @@ pub(crate) struct RabbitOption {
 
 /// What a value does: it sets a field, or is only validated.
 enum Read {
-    /// Sets a field.
-    /// `None` means that the value is unusable; the caller turns it into an error.
+    /// Sets the field of the option. `None` means that the value is unusable; the caller turns it into an error.
     ///
     /// A function pointer and no closure with state, so the table can be a constant.
     Set(fn(&mut AmqpConfig, &str) -> Option<()>),
-    /// Nothing: what the option governs does not exist here, or needs no option. The value is validated as in the reference, and
-    /// a warning is logged.
+    /// Nothing: what the option governs does not exist here, or needs no option.
+    /// The value is validated as in the reference, and a warning is logged.
     ///
-    /// A file that is written for Python services therefore works unchanged, unless it has a value that the reference
-    /// rejects.
+    /// A file that is written for Python services therefore works unchanged,
+    /// unless it has a value that the reference rejects.
     Idle(fn(&str) -> bool),
 }
 
@@ -48,7 +48,8 @@ pub(super) const NUMBER: &str = "a number";
 /// Seconds, with a fraction if needed. An empty value changes nothing.
 pub(super) const SECONDS: &str = "seconds";
 
-/// A row for an option that has a field in [`AmqpConfig`]. `read` leaves the field as it is if it returns `None`.
+/// A row for an option that has a field in [`AmqpConfig`].
+/// `read` leaves the field as it is if it returns `None`.
 const fn set(
     name: &'static str,
     takes: &'static str,
@@ -286,12 +287,11 @@ pub(crate) const OPTIONS: &[RabbitOption] = &[
 ];
 
 impl RabbitOption {
-    /// Takes over `value`. An empty number is none, as to `oslo.config`, and changes nothing.
+    /// Sets the field from `value`. An empty number changes nothing: `oslo.config` reads it as none.
     ///
     /// An unusable value leaves `config` as it was. The warning of an idle option is logged each time that it is read.
     ///
-    /// # Errors
-    /// `Config`, with what is needed.
+    /// Fails with `Config`, which names the option, the value, and what the option takes.
     pub(crate) fn apply(&self, config: &mut AmqpConfig, value: &str) -> Result<()> {
         // By the column and not by the function: the column is what an operator reads.
         if value.is_empty() && [NUMBER, SECONDS].contains(&self.takes) {
@@ -311,8 +311,8 @@ impl RabbitOption {
     }
 }
 
-/// Accepts fractions, as the reference does for its float options. `None` for a negative value, and for one that is too
-/// large for a `Duration` or is no number.
+/// Accepts fractions, as the reference does for its float options.
+/// `None` for a negative value, and for one that is too large for a `Duration` or is no number.
 fn seconds(value: &str) -> Option<Duration> {
     let seconds = value.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0)?;
     // The check above does not exclude infinity, and this does.
@@ -324,7 +324,8 @@ fn number<N: FromStr>(value: &str) -> Option<N> {
     value.parse().ok()
 }
 
-/// Accepts the spellings of `oslo.config`, in upper or lower case. `None` for anything else, also for an empty value.
+/// Accepts the spellings of `oslo.config`, in upper or lower case.
+/// `None` for anything else, also for an empty value.
 fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -355,8 +356,8 @@ fn file(value: &str) -> Option<std::path::PathBuf> {
     (!value.is_empty()).then(|| value.into())
 }
 
-/// The error names the option, the value and what is accepted. No option of this table holds a secret, so the value may
-/// be shown.
+/// The error names the option, the value and what is accepted.
+/// No option of this table holds a secret, so the value may be shown.
 fn refused(option: &str, value: &str, reason: &str) -> Error {
     Error::new(ErrorKind::Config, "read options")
         .with_context("option", option)

@@ -12,11 +12,12 @@ use super::*;
 use crate::config::login::Login;
 use crate::config::tls::Tls;
 
-/// Counts the warnings of this thread.
+/// Counts the warnings of this thread, while it is the default subscriber.
 #[derive(Default)]
 struct Warnings(AtomicUsize);
 
 impl Subscriber for Warnings {
+    /// Only warnings, so other log lines of the code under test do not count.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() == Level::WARN
     }
@@ -29,6 +30,7 @@ impl Subscriber for Warnings {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
+    /// Every event that comes here passed `enabled`, so it is a warning.
     fn event(&self, _: &Event<'_>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -38,7 +40,7 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-/// The default configuration with this one option applied.
+/// The default configuration with this one option applied, or the error of that.
 fn read(name: &str, value: &str) -> Result<AmqpConfig> {
     let mut config = AmqpConfig::default();
     apply(&mut config, name, value).map(|()| config)
@@ -205,6 +207,7 @@ fn of_an_option_that_is_not_known_nothing_is_shown_that_may_be_a_password() {
 }
 
 #[test]
+/// An operator who forgot `ssl = true` would otherwise not learn that the password is sent in plain text.
 fn files_for_tls_without_tls_are_warned_of() {
     let warnings = Arc::new(Warnings::default());
     let warned = |options: &[(&str, &str)]| {

@@ -1,7 +1,7 @@
 //! TLS to a broker: trusted authorities, the client certificate, and errors that say what to change.
 //!
-//! rustls with the provider `ring` does the work, TLS 1.2 and 1.3, and no part of it is optional: lapin has no TLS
-//! here.
+//! rustls with the provider `ring` does the work, TLS 1.2 and 1.3,
+//! and no part of it is optional: lapin has no TLS here.
 
 mod pem;
 mod refusal;
@@ -24,8 +24,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use pem::{certificates, private_key, unreadable, unusable};
 pub(crate) use refusal::explain;
 
-/// The authorities that a transport trusts, and its client certificate. The broker's certificate and host name are
-/// always verified.
+/// The authorities that a transport trusts, and its client certificate.
+/// The broker's certificate and host name are always verified.
 ///
 /// The files are read at every connect, so a renewed certificate is used from the next one on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,14 +46,14 @@ impl Tls {
         Self::default()
     }
 
-    /// Trusts only the authorities of this file.
+    /// Trusts only the authorities of this file, and not those of the system.
     #[must_use]
     pub fn with_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
         self
     }
 
-    /// Sends a client certificate.
+    /// Shows this client certificate to a broker that asks for one. The key must not be encrypted.
     #[must_use]
     pub fn with_identity(mut self, cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
         self.cert_file = Some(cert_file.into());
@@ -61,16 +61,14 @@ impl Tls {
         self
     }
 
-    /// Performs the TLS handshake with the broker `host`.
+    /// Performs the TLS handshake with the broker, whose certificate must be for `host`.
     ///
     /// The files are read synchronously: they are small, and a connect is rare.
     ///
-    /// # Cancellation
-    /// Closes the socket.
+    /// Cancellation closes the socket.
     ///
-    /// # Errors
-    /// `Config` for an unusable file; `Denied`, with the reason, if either side rejects the certificate of the
-    /// other; `Disconnected`.
+    /// Fails with `Config` for an unusable file or a peer without TLS, with `Denied` and the reason
+    /// if either side rejects the certificate of the other, and otherwise with `Disconnected`.
     pub(crate) async fn wrap(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::new(ErrorKind::Config, "connect").with_context("reason", "TLS needs a host name"))?;
@@ -78,8 +76,7 @@ impl Tls {
         connector.connect(name, stream).await.map_err(|error| explain(&error))
     }
 
-    /// # Errors
-    /// `Config`, with the file.
+    /// Reads the files at each call. Fails with `Config`, which names the file that is unusable.
     fn client(&self) -> Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -90,8 +87,8 @@ impl Tls {
         builder.with_client_auth_cert(certificates(file)?, key).map_err(|error| unreadable(file, &error))
     }
 
-    /// # Errors
-    /// `Config` for an unusable file. The authorities of the system cause none.
+    /// `ca_file` replaces the authorities of the system.
+    /// An unusable file is `Config`; the authorities of the system cause no error.
     fn roots(&self) -> Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
         match &self.ca_file {

@@ -1,4 +1,4 @@
-//! Reads certificates and keys from PEM files.
+//! Reads certificates and keys from PEM files, synchronously, at every connect.
 //!
 //! Every error names the file. The content of a key is in no error.
 
@@ -17,8 +17,7 @@ const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Typ
 ///
 /// In the order of the file; for a client certificate the first must be its own.
 ///
-/// # Errors
-/// `Config`, with the file.
+/// Fails with `Config`, which names the file, also if the file has no certificate.
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
     let certificates = certificates.map_err(|error| unreadable(file, &error))?;
@@ -32,8 +31,7 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> 
 ///
 /// PKCS#8, PKCS#1 and SEC1 are read. An encrypted key is recognised, because there is no option for a pass phrase.
 ///
-/// # Errors
-/// `Config`, with the file and what is wrong with the key.
+/// Fails with `Config`, which names the file and what is wrong with the key.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     let pem = read(file)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
@@ -53,13 +51,12 @@ pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
-/// # Errors
-/// `Config`, with the system's reason.
+/// Fails with `Config`, which has the file and the system's reason.
 fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).map_err(|error| unreadable(file, &error))
 }
 
-/// The path as it is configured.
+/// `Config`, with the path as it is configured, which may be relative.
 pub(super) fn unreadable(file: &Path, reason: &dyn Display) -> Error {
     unusable(&file.display().to_string(), reason)
 }

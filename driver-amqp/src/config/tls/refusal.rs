@@ -1,7 +1,7 @@
 //! Explains failed TLS handshakes: the reason, and what to change.
 //!
-//! The driver reads the cause from the error types of rustls and webpki, not from their texts. Kinds follow what helps:
-//! `Denied` and `Config` need an operator, `Disconnected` is transient and is retried.
+//! The driver reads the cause from the error types of rustls and webpki, not from their texts.
+//! Kinds follow what helps: `Denied` and `Config` need an operator, `Disconnected` is transient and is retried.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 use tokio_rustls::rustls::{self, CertificateError, OtherError};
 use webpki::Error as Path;
 
-/// The error of a failed handshake, or of a read right after it: `Denied` for certificates, `Config` for a peer
-/// without TLS, otherwise `Disconnected`.
+/// The error of a failed handshake, or of a read right after it:
+/// `Denied` for certificates, `Config` for a peer without TLS, otherwise `Disconnected`.
 ///
-/// An error without a rustls error in it comes from the socket: it is `Disconnected` and transient. No message was sent
-/// at this point, so each error says that nothing was executed.
+/// An error without a rustls error in it comes from the socket: it is `Disconnected` and transient.
+/// No message was sent at this point, so each error says that nothing was executed.
 pub(crate) fn explain(error: &io::Error) -> Error {
     // rustls wraps its errors in those of the stream.
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
@@ -28,8 +28,8 @@ pub(crate) fn explain(error: &io::Error) -> Error {
     if kind == ErrorKind::Disconnected { explained.transient() } else { explained }
 }
 
-/// An alert comes from the broker, so it is about our side: the client certificate or the protocol version. An
-/// unparsable message comes from a peer that does not speak TLS, such as the plain AMQP port.
+/// An alert comes from the broker, so it is about our side: the client certificate or the protocol version.
+/// An unparsable message comes from a peer that does not speak TLS, such as the plain AMQP port.
 ///
 /// Any other error of rustls counts as a lost connection, which is tried again.
 fn verdict(error: &rustls::Error) -> (ErrorKind, String) {
@@ -45,10 +45,10 @@ fn verdict(error: &rustls::Error) -> (ErrorKind, String) {
     }
 }
 
-/// Why the broker's certificate is not accepted.
+/// Why the broker's certificate is not accepted, in words for an operator.
 ///
-/// Each text ends with the correction where the certificate itself must be issued again. A reason that is not listed is
-/// passed on in the words of rustls.
+/// Each text ends with the correction where the certificate itself must be issued again.
+/// A reason that is not listed is passed on in the words of rustls.
 fn mistrust(bad: &CertificateError) -> String {
     use CertificateError as Bad;
     let reason = match bad {
@@ -79,7 +79,8 @@ fn mistrust(bad: &CertificateError) -> String {
 }
 
 /// What is wrong in the path from the broker's certificate to a trusted one.
-/// webpki reports these inside of rustls's `Other`. If it is another type or reason, its own text is passed on.
+/// webpki reports these inside of rustls's `Other`.
+/// If it is another type or reason, its own text is passed on.
 fn path(error: &OtherError) -> String {
     let reason = match error.0.downcast_ref() {
         // `openssl req -x509` makes such a certificate by default, so this is the usual mistake of a test set-up.

@@ -1,5 +1,5 @@
-//! Certificates and keys for tests. Those that rcgen cannot make are of OpenSSL, valid for a hundred years, and their keys
-//! are nowhere used.
+//! Certificates and keys for tests, made by rcgen where it can.
+//! The others are of OpenSSL, valid for a hundred years, and their keys are nowhere used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ AiEAxvg++wwzXJH8qFAS1gfLmJAnCVjq7IR/Drg/Maxw9Cs=
 -----END CERTIFICATE-----
 ";
 
-/// `openssl pkcs8 -topk8`.
+/// Made by `openssl pkcs8 -topk8`: PKCS#8, whose first line says that the key is encrypted.
 pub(super) const ENCRYPTED_KEY: &str = "\
 -----BEGIN ENCRYPTED PRIVATE KEY-----
 MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAg8nJ447aqOdQICCAAw
@@ -44,7 +44,7 @@ Ht1rVFqrtXMGRIMFjRYwCOjNkUG/SRm5h3efoaM9DtoI3sSLS+WR3qXRXBQKs/8=
 -----END ENCRYPTED PRIVATE KEY-----
 ";
 
-/// `openssl ec -aes128`.
+/// Made by `openssl ec -aes128`: OpenSSL's older form, in which only a header says that the key is encrypted.
 pub(super) const OLD_ENCRYPTED_KEY: &str = "\
 -----BEGIN EC PRIVATE KEY-----
 Proc-Type: 4,ENCRYPTED
@@ -56,20 +56,20 @@ hYzz1meACIPdR0U6VZ1v8HTEyfADKe8zTjP66/UeBRU=
 -----END EC PRIVATE KEY-----
 ";
 
-/// A directory of one test, and an authority.
-/// The files lie in a directory of their own, which is removed with it.
+/// An authority of one test, and the files that the test writes.
+/// They lie in a directory of their own, which is removed with it.
 pub(super) struct Samples {
     /// In the directory for temporary files, with the id of the process in its name.
     directory: PathBuf,
-    /// Signs the leaves.
+    /// Signs the leaves, with a key that is new for each test.
     authority: Issuer<'static, KeyPair>,
-    /// The certificate of the authority itself.
+    /// The self-signed certificate of `authority`, for tests that trust it or show it as a broker's.
     pem: String,
 }
 
 impl Samples {
-    /// `name` keeps tests that run at the same time apart. The authority also has the host name of a broker, for a test
-    /// that shows it as one.
+    /// `name` keeps tests that run at the same time apart.
+    /// The authority also has the host name of a broker, for a test that shows it as one.
     pub(super) fn new(name: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("oslo-messaging-tls-{name}-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
@@ -81,7 +81,7 @@ impl Samples {
         Self { directory, authority: Issuer::new(parameters, key), pem }
     }
 
-    /// Its path, for the configuration.
+    /// Writes `text` to the directory under `name`, over an earlier file. Returns the path for the configuration.
     pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.join(name);
         fs::write(&path, text).expect("a file");
@@ -107,6 +107,7 @@ impl Samples {
 }
 
 impl Drop for Samples {
+    /// The files of a test that panics are removed as well. A failure to remove them is ignored.
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
     }

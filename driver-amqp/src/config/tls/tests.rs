@@ -31,7 +31,7 @@ fn every_reason_not_to_trust_a_broker_has_its_own_text() {
     }
 }
 
-/// Only the first passes by itself.
+/// The next attempt may find a connection, but no TLS at a port without it.
 #[test]
 fn a_lost_connection_is_tried_again_and_a_port_without_tls_is_not() {
     let gone = explain(&io::Error::from(io::ErrorKind::ConnectionReset));

@@ -10,17 +10,22 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, server};
 
 use super::*;
 
+/// The length of what each test writes; many records of 16 KiB.
 const MIB: usize = 1024 * 1024;
 
 /// A socket that takes so many more bytes, `piece` at once, and then fails.
 #[derive(Debug)]
 struct Failing {
+    /// This end of the connection, in memory. The other one belongs to the TLS server.
     socket: DuplexStream,
+    /// How many more bytes it takes. A test sets it while the TLS client has the socket.
     left: Arc<AtomicUsize>,
+    /// The most bytes that one write takes, for a write that takes only a part.
     piece: usize,
 }
 
 impl AsyncWrite for Failing {
+    /// Takes at most `piece` bytes; resets the connection once `left` is used up.
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
@@ -34,16 +39,19 @@ impl AsyncWrite for Failing {
         written
     }
 
+    /// Never fails, so a failure always comes from a write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
+    /// Passed on, so the peer reads the end of what was written.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 
 impl AsyncRead for Failing {
+    /// Reads never fail: only writes are under test.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

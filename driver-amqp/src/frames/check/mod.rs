@@ -1,10 +1,10 @@
 //! What must hold of the reader for every stream, however it is split: run by the tests beside it and by a fuzz target.
 //!
-//! Each input is entropy. It chooses frames of several channels, interleaves and mutates them, and then chooses how the
-//! bytes arrive and how much room each read has.
+//! Each input is entropy. It chooses frames of several channels, interleaves and mutates them,
+//! and then chooses how the bytes arrive and how much room each read has.
 //!
-//! The checks: the output, the reports and the end do not depend on the split; a read is pending only if nothing can be
-//! returned; and the output agrees with lapin's own parser in `oracle`.
+//! The checks: the output, the reports and the end do not depend on the split;
+//! a read is pending only if nothing can be returned; and the output agrees with lapin's own parser in `oracle`.
 
 pub(crate) mod build;
 mod oracle;
@@ -26,12 +26,11 @@ use build::*;
 /// A fuzzer mutates the bytes, and proptest shrinks them; both then change single choices.
 pub(crate) struct Entropy<'a>(&'a [u8]);
 
-/// Runs every check on one input.
+/// Makes a stream and its damage from `input`, and runs every check on it.
 ///
 /// Each stream is read whole and twice in random pieces, and the results are compared.
 ///
-/// # Panics
-/// If one of them does not hold.
+/// Panics if one of them does not hold.
 pub(crate) fn check(input: &[u8]) {
     let mut entropy = Entropy(input);
     let frames = frames(&mut entropy);
@@ -69,7 +68,7 @@ impl Entropy<'_> {
         self.below(times) == times - 1
     }
 
-    /// Up to `most` bytes, including none.
+    /// From none to `most` bytes, each of them arbitrary.
     fn bytes(&mut self, most: usize) -> Vec<u8> {
         let count = self.below(most + 1);
         (0..count).map(|_| self.byte()).collect()
@@ -85,8 +84,8 @@ impl Entropy<'_> {
         }
     }
 
-    /// A typed value of a header table. Some are deeper than the reader allows, some have an unknown type, and some are
-    /// long enough to exceed a frame limit of 8,192 bytes.
+    /// A typed value of a header table. Some are deeper than the reader allows,
+    /// some have an unknown type, and some are long enough to exceed a frame limit of 8,192 bytes.
     fn value(&mut self) -> Vec<u8> {
         match self.below(12) {
             0..4 => text(&self.text()),
@@ -137,8 +136,8 @@ fn frames(entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
     frames
 }
 
-/// A delivery, a returned message, a confirm, a heartbeat, channel.open-ok, or a method with arbitrary ids and fields.
-/// A body is split into two frames.
+/// A delivery, a returned message, a confirm, a heartbeat, channel.open-ok,
+/// or a method with arbitrary ids and fields. A body is split into two frames.
 ///
 /// `tag` must be new on the channel.
 fn conversation(channel: u16, tag: u64, entropy: &mut Entropy<'_>) -> Vec<Vec<u8>> {
@@ -165,10 +164,9 @@ fn conversation(channel: u16, tag: u64, entropy: &mut Entropy<'_>) -> Vec<Vec<u8
     }
 }
 
-/// `stream` with some damage, or none.
+/// `stream`, half of the time with damage.
 ///
-/// Up to three changes: a byte replaced, a bit flipped, bytes removed or inserted, or the end cut off. About half of
-/// the streams stay as they are.
+/// The damage is up to three changes: a byte replaced, a bit flipped, bytes removed or inserted, or the end cut off.
 fn mutated(mut stream: Vec<u8>, entropy: &mut Entropy<'_>) -> Vec<u8> {
     let count = if entropy.one_in(2) { 1 + entropy.below(3) } else { 0 };
     for _ in 0..count {
@@ -192,8 +190,7 @@ fn mutated(mut stream: Vec<u8>, entropy: &mut Entropy<'_>) -> Vec<u8> {
 struct Pieces<'a> {
     /// What the reader under test has not read yet. Empty means the end of the stream.
     rest: &'a [u8],
-    /// What the next read may have; it comes only after a pause.
-    /// In bytes. 0 makes the next read pending.
+    /// How many bytes the next reads may have. At 0 a read is pending, and the test sets the next piece then.
     piece: usize,
 }
 
@@ -212,14 +209,13 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// What comes out of `stream` before its end, why it ended if not of itself, and what was reported. `choose` says how much
-/// comes and how much room there is.
+/// What comes out of `stream` before its end, why it ended if not of itself, and what was reported.
+/// `choose` says how much comes and how much room there is.
 ///
-/// The reads alternate with a second reader, which gets the same bytes without a stream. Both must have released the
-/// same amount whenever the stream is pending.
+/// The reads alternate with a second reader, which gets the same bytes without a stream.
+/// Both must have released the same amount whenever the stream is pending.
 ///
-/// # Panics
-/// If the two disagree, or the reader reports an end before that of the stream.
+/// Panics if the two disagree, or the reader reports an end before that of the stream.
 fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>, Option<String>), Arc<Notices>) {
     let notices = Arc::<Notices>::default();
     let mut framed = Framed::new(Pieces { rest: stream, piece: 0 }, Arc::clone(&notices));
@@ -253,15 +249,15 @@ fn read(stream: &[u8], choose: &mut dyn FnMut() -> (usize, usize)) -> ((Vec<u8>,
     }
 }
 
-/// The reader without a stream.
+/// The reader under test without a stream around it.
 /// It has no limit of room, so its output is what could be released at the earliest.
 #[derive(Default)]
 struct Judge {
-    /// Sees the same bytes as the stream under test.
+    /// Gets the same bytes as the stream under test, whenever that is pending.
     reader: FrameReader,
     /// The beginning of a frame that is not complete.
     torn: Vec<u8>,
-    /// Everything that could have been released.
+    /// Everything that could have been released so far.
     output: Vec<u8>,
 }
 
@@ -277,8 +273,8 @@ impl Judge {
 
 /// `output` without the heartbeats in it, wherever they came from.
 ///
-/// The reader inserts heartbeats where it removed frames, and where depends on the split. So comparisons leave them
-/// out.
+/// The reader inserts heartbeats where it removed frames,
+/// and where depends on the split. So comparisons leave them out.
 fn without_heartbeats(output: &[u8]) -> Vec<u8> {
     let (mut rest, mut kept) = (output, Vec::new());
     while let Some((head, _)) = rest.split_first_chunk::<7>() {

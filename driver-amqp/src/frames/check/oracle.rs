@@ -1,18 +1,18 @@
 //! What lapin's own parser says of a stream, and what has to come of it.
 //!
-//! Where the original frame is valid and within the limit, it must pass unchanged. Otherwise the output must be a valid
-//! frame of the same type and channel, with the same body size. Returned messages must be missing.
+//! Where the original frame is valid and within the limit, it must pass unchanged.
+//! Otherwise the output must be a valid frame of the same type and channel,
+//! with the same body size. Returned messages must be missing.
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, connection};
 
 use crate::frames::parse::fields::DEPTH;
 
-/// Checks that `output` is what has to come of `stream`, and that lapin can take it. `violation` is why the stream was
-/// ended, if it was.
+/// Checks that `output` is what has to come of `stream`, and that lapin can take it.
+/// `violation` is why the stream was ended, if it was.
 ///
-/// # Panics
-/// If it is not.
+/// Panics at the first difference.
 pub(crate) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
     let parsed = parse_all(output);
     let mut output = output;
@@ -52,8 +52,8 @@ pub(crate) fn compare(stream: &[u8], output: &[u8], violation: Option<&str>) {
     }
 }
 
-/// Every whole frame in `output`.
-/// Panics at the first frame that lapin cannot parse: such a frame would end a connection. The end may be torn.
+/// Every whole frame in `output`, as lapin parses it. The end may be torn.
+/// Panics at the first frame that lapin cannot parse: such a frame would end a connection.
 fn parse_all(mut output: &[u8]) -> Vec<AMQPFrame> {
     let mut frames = Vec::new();
     loop {
@@ -70,7 +70,7 @@ fn parse_all(mut output: &[u8]) -> Vec<AMQPFrame> {
     }
 }
 
-/// What must be the same of a frame that was repaired.
+/// Panics unless a repaired frame has what must not change.
 /// A repaired method keeps its length, because every repair in place does. A content header may be shorter.
 fn assert_alike(came: &[u8], original: &[u8], limit: usize) {
     assert_eq!(came[..3], original[..3], "type and channel");
@@ -92,7 +92,7 @@ fn whole(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..length)
 }
 
-/// Advances `output` behind it.
+/// The frame that `output` begins with, which lapin has parsed. Advances `output` behind it.
 fn take<'a>(output: &mut &'a [u8]) -> &'a [u8] {
     let frame = whole(output).expect("it was parsed");
     *output = &output[frame.len()..];
@@ -101,8 +101,8 @@ fn take<'a>(output: &mut &'a [u8]) -> &'a [u8] {
 
 /// Whether a frame is a part of a returned message; `returning` are the channels on which content is due, and how much.
 ///
-/// `None` means that the content header is still to come; a number is the rest of the body in bytes. The function keeps
-/// `returning` up to date, so it must see every frame once and in order.
+/// `None` means that the content header is still to come; a number is the rest of the body in bytes.
+/// The function keeps `returning` up to date, so it must see every frame once and in order.
 fn is_returned(frame: &[u8], returning: &mut Vec<(u16, Option<u64>)>) -> bool {
     let channel = u16::from_be_bytes([frame[1], frame[2]]);
     let at = returning.iter().position(|(on, _)| *on == channel);

@@ -10,22 +10,26 @@ pub(crate) const HEAD: usize = 7;
 pub(crate) const END: u8 = 0xCE;
 /// The bytes of a frame besides its payload.
 pub(crate) const OVERHEAD: usize = HEAD + 1;
-/// The largest content header that is read before it is trimmed to the frame limit, in bytes. What exceeds the
-/// limit was added by brokers, and is far smaller.
+/// The largest content header that is read before it is trimmed to the frame limit, in bytes.
+/// What exceeds the limit was added by brokers, and is far smaller.
 pub(crate) const CAP: usize = 1 << 20;
-/// A heartbeat frame.
+/// A heartbeat frame, which also stands in for frames that were removed from the stream.
 pub(crate) const HEARTBEAT: [u8; OVERHEAD] = [8, 0, 0, 0, 0, 0, 0, END];
 /// How a server answers if it does not speak the requested protocol; its version follows.
 const OTHER_PROTOCOL: &[u8] = b"AMQP\0";
 /// The length of that answer, in bytes.
 const OTHER_PROTOCOL_LENGTH: usize = 8;
 
-/// The types of AMQP 0-9-1, and the one answer that is no frame.
+/// The frame types of AMQP 0-9-1, and the one answer that is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Read whole and repaired. Some announce a content on their channel.
     Method,
+    /// A content header: read whole, repaired, and trimmed if it is over the frame limit.
     Header,
+    /// A part of a body. It passes unread, or is removed with a returned message.
     Body,
+    /// Passes unread. It may come between any two frames.
     Heartbeat,
     /// Not a frame: the protocol that the server speaks instead.
     Protocol,
@@ -34,16 +38,16 @@ pub(crate) enum Kind {
 /// Read once its 7 bytes are there; whether the rest has arrived is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
+    /// Decides whether the frame is read whole or passes by its head.
     pub(crate) kind: Kind,
     /// 0 for frames of the connection.
     pub(crate) channel: u16,
-    /// The length of the payload, in bytes.
     /// In bytes, without head and end byte. 0 for a protocol header.
     pub(crate) payload: usize,
 }
 
 impl Kind {
-    /// For the text of a violation.
+    /// The words for it in the text of a violation.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Method => "method",
@@ -56,12 +60,11 @@ impl Kind {
 }
 
 impl Head {
-    /// The head at the start of `bytes`; `None` if it is incomplete. `limit` is the agreed frame limit.
+    /// The head at the start of `bytes`. `limit` is the agreed frame limit, in bytes.
     ///
     /// `None` if more bytes are needed. A content header may exceed `limit`, up to 1 MiB, because it is trimmed.
     ///
-    /// # Errors
-    /// The type is unknown, or the frame exceeds the limit.
+    /// Fails if the type is unknown, or the frame exceeds its limit.
     pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let kind = match first {
@@ -85,8 +88,7 @@ impl Head {
 
     /// It is passed on whole, and lapin ends the handshake with it.
     ///
-    /// # Errors
-    /// The bytes begin with `A` and are no protocol header.
+    /// Fails if the bytes begin with `A` and are no protocol header.
     fn other_protocol(bytes: &[u8]) -> Result<Option<Self>, Violation> {
         let known = bytes.len().min(OTHER_PROTOCOL.len());
         if bytes[..known] != OTHER_PROTOCOL[..known] {
@@ -96,8 +98,7 @@ impl Head {
         Ok((bytes.len() >= OTHER_PROTOCOL_LENGTH).then_some(head))
     }
 
-    /// The length of the whole frame, in bytes.
-    /// With head and end byte.
+    /// The length of the whole frame in bytes, with head and end byte.
     pub(crate) const fn frame(&self) -> usize {
         match self.kind {
             Kind::Protocol => OTHER_PROTOCOL_LENGTH,
@@ -105,8 +106,9 @@ impl Head {
         }
     }
 
-    /// The length of the frame at the start of `bytes`, as far as they tell; more than there are while it is
-    /// incomplete.
+    /// The length of the frame at the start of `bytes`, as far as they tell;
+    /// more than there are while it is incomplete.
+    /// A caller that reads no more leaves the next frame alone.
     pub(crate) fn needed(bytes: &[u8]) -> usize {
         match bytes.first() {
             Some(b'A') => OTHER_PROTOCOL_LENGTH,

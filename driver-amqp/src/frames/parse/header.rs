@@ -1,4 +1,4 @@
-//! Content headers: the properties of a message.
+//! Content headers: where the properties of a message are, and how they are repaired or removed.
 
 use std::ops::Range;
 
@@ -8,21 +8,21 @@ use super::violation::Violation;
 
 /// The fixed part of the payload, in bytes: class, weight, body size and property flags.
 pub(crate) const FIXED: usize = 14;
-/// The offset of the property flags. One bit per property, the first one highest. The lowest bit would announce further
-/// flags; the basic class has too few properties to need them.
+/// The offset of the property flags. One bit per property, the first one highest.
+/// The lowest bit would announce further flags; the basic class has too few properties to need them.
 const FLAGS: usize = 12;
-/// In bytes, 64 bits, behind class and weight.
+/// The offset of the body size, 64 bits behind class and weight.
 const BODY_SIZE: usize = 4;
 
-/// The types of the properties in order, the first at the highest bit of the flags: `s` is a short string, `T` a
-/// table, a digit so many bytes.
+/// The types of the properties in order, the first at the highest bit of the flags:
+/// `s` is a short string, `T` a table, a digit so many bytes.
 const PROPERTIES: &[u8; 14] = b"ssT11ssss8ssss";
-/// Its place in the list of properties; `MESSAGE_ID` is the other one that the reader needs.
+/// The place of the header table among the properties. Only this one can be shortened, see `trim`.
 const HEADERS: usize = 2;
-/// It identifies a returned message.
+/// The place of the message id among the properties. It identifies a returned message.
 const MESSAGE_ID: usize = 8;
 
-/// The offsets in a repaired content header.
+/// Where a repaired content header has what the reader needs, as offsets in its payload. `None` for an unset property.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The table of headers, with its length in front.
@@ -36,8 +36,7 @@ impl Header {
     ///
     /// The length of the payload does not change. `payload` must have its fixed part.
     ///
-    /// # Errors
-    /// The properties cannot be decoded.
+    /// Fails if the properties cannot be decoded. What was repaired before stays repaired.
     pub(crate) fn repair(payload: &mut [u8], repairs: &mut Repairs) -> Result<Self, Malformed> {
         let flags = u16_at(payload, FLAGS);
         let mut header = Self::default();
@@ -69,10 +68,9 @@ impl Header {
     }
 }
 
-/// The size of the body that follows, in bytes.
+/// The size of the body that follows, in bytes, over all its frames.
 ///
-/// # Errors
-/// The payload ends before its properties.
+/// Fails if the payload ends before its properties.
 pub(crate) fn body_size(payload: &[u8]) -> Result<u64, Violation> {
     if payload.len() < FIXED { Err(Violation::Header) } else { Ok(u64_at(payload, BODY_SIZE)) }
 }

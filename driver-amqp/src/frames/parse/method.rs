@@ -1,7 +1,7 @@
-//! The layout of the methods of AMQP 0-9-1.
+//! The layout of each method of AMQP 0-9-1, by which a method frame is checked and repaired.
 //!
-//! Layouts are text, one letter or digit per field, and one walk serves all of them. A method that lapin does not know
-//! must not reach it, so an unknown one is a violation.
+//! Layouts are text, one letter or digit per field, and one walk serves all of them.
+//! A method that lapin does not know must not reach it, so an unknown one is a violation.
 
 use std::ops::Range;
 
@@ -9,8 +9,7 @@ use super::fields::{Fields, Malformed, u16_at};
 use super::repairs::Repairs;
 use super::violation::Violation;
 
-/// The bytes before the first field: class and method.
-/// Two numbers of 16 bits, in network order.
+/// The bytes before the first field: class and method. Two numbers of 16 bits, in network order.
 pub(crate) const IDS: usize = 4;
 /// The first method of a broker; its first table has the server properties.
 pub(crate) const CONNECTION_START: (u16, u16) = (10, 10);
@@ -23,12 +22,9 @@ pub(crate) const BASIC_RETURN: (u16, u16) = (60, 50);
 /// Consumer tag, delivery tag, redelivered, exchange, routing key; a content follows.
 pub(crate) const BASIC_DELIVER: (u16, u16) = (60, 60);
 
-/// The class and method of `payload`.
+/// The class and the method of `payload`, as the numbers of AMQP 0-9-1: 60 and 60 for basic.deliver.
 ///
-/// The numbers of AMQP 0-9-1, such as 60 and 60 for basic.deliver.
-///
-/// # Errors
-/// `payload` is too short.
+/// Fails if `payload` has fewer than four bytes.
 pub(crate) fn ids(payload: &[u8]) -> Result<(u16, u16), Violation> {
     match payload {
         [_, _, _, _, ..] => Ok((u16_at(payload, 0), u16_at(payload, 2))),
@@ -38,11 +34,10 @@ pub(crate) fn ids(payload: &[u8]) -> Result<(u16, u16), Violation> {
 
 /// Repairs the method in `payload` in place. Stores the ranges of its first four strings or tables in `strings`.
 ///
-/// The length does not change, so the offsets in `strings` stay valid. A method with fewer strings leaves the other
-/// ranges as they were.
+/// The length does not change, so the offsets in `strings` stay valid.
+/// A method with fewer strings leaves the other ranges as they were.
 ///
-/// # Errors
-/// The method cannot be decoded, or is unknown.
+/// Fails if the method cannot be decoded, or lapin does not know it.
 pub(crate) fn repair(
     (class, method): (u16, u16),
     payload: &mut [u8],
@@ -54,8 +49,8 @@ pub(crate) fn repair(
     walk(layout, &mut fields, strings).map_err(|why| Violation::Method { class, method, why })
 }
 
-/// # Errors
-/// A field exceeds the payload, has an unknown type, or bytes are left behind the last field.
+/// Skips the fields of `layout` in order. Fails if a field exceeds the payload,
+/// has an unknown type, or bytes are left behind the last field.
 fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4]) -> Result<(), Malformed> {
     let mut strings = strings.iter_mut();
     for field in layout {
@@ -79,9 +74,9 @@ fn walk(layout: &[u8], fields: &mut Fields<'_>, strings: &mut [Range<usize>; 4])
     fields.finish()
 }
 
-/// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit so many bytes. Up to eight
-/// adjacent bits are one byte. The list is that of lapin's parser, which accepts methods of clients from a server
-/// too.
+/// The fields of a method: `s` is a short string, `S` a long one, `T` a table, a digit so many bytes.
+/// Up to eight adjacent bits are one byte. The list is that of lapin's parser,
+/// which accepts methods of clients from a server too.
 ///
 /// `None` for a class or method that lapin does not know.
 #[allow(clippy::match_same_arms, reason = "in the order of the protocol")]

@@ -1,6 +1,6 @@
 //! Counts the changes that made frames parsable for lapin.
 
-/// The numbers of repairs, by kind.
+/// The numbers of repairs since they were last taken, each a value of the metric's label.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Repairs {
     /// Short strings that were not UTF-8.

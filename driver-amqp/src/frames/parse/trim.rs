@@ -1,7 +1,8 @@
 //! Removes headers from a message whose content header exceeds the frame limit.
 //!
-//! RabbitMQ adds `x-death` entries to a message without a look at the frame limit, so it can send a content header that
-//! exceeds it. The properties themselves are never touched here.
+//! RabbitMQ adds `x-death` entries to a message without a look at the frame limit,
+//! so it can send a content header that exceeds it.
+//! The properties themselves are never touched here.
 
 use std::ops::Range;
 
@@ -15,11 +16,12 @@ const KEPT: [&str; 3] = ["compression", "x-delivery-count", "x-stream-offset"];
 /// The headers with which `oslo-messaging` describes a dead letter.
 const KEPT_PREFIX: &str = "oslo.dead.";
 
-/// Removes headers from `payload`, which is repaired: first the history that brokers add, then all that nothing
-/// here reads. Returns the length of the payload, which may still exceed `room`.
+/// Removes headers from `payload`, which is repaired:
+/// first the history that brokers add, then all that nothing here reads.
+/// Returns the length of the payload, which may still exceed `room`.
 ///
-/// `headers` is the range of the table with its length in front. History goes only as a whole, and other headers only
-/// if that was not enough.
+/// `headers` is the range of the table with its length in front.
+/// History goes only as a whole, and other headers only if that was not enough.
 pub(crate) fn trim(payload: &mut [u8], headers: Range<usize>, room: usize) -> usize {
     let (mut length, mut headers) = (payload.len(), headers);
     for goes in [is_history as fn(&[u8]) -> bool, is_foreign] {
@@ -54,7 +56,9 @@ fn retain(payload: &mut [u8], headers: Range<usize>, goes: fn(&[u8]) -> bool) ->
 
 /// Offsets in the payload: of the name without its length, and of the end of the value.
 struct Entry {
+    /// Without its length. It need not be UTF-8.
     name: Range<usize>,
+    /// Where the next entry begins, or the table ends.
     end: usize,
 }
 

@@ -11,25 +11,27 @@ use super::fields::Malformed;
 pub(crate) enum Violation {
     /// The type of a frame is not one of AMQP 0-9-1.
     FrameType(u8),
-    /// The end byte of a frame is missing.
+    /// The byte behind the payload is not the end byte, so the stream is out of step.
     FrameEnd { kind: &'static str },
-    /// A frame exceeds the agreed limit.
+    /// A frame exceeds the agreed limit, or a content header 1 MiB. Both sizes are in bytes.
     TooLarge { kind: &'static str, bytes: u64, limit: usize },
-    /// A method cannot be decoded.
+    /// One of the fields of a method is malformed.
     Method { class: u16, method: u16, why: Malformed },
-    /// A method is unknown.
+    /// lapin has no method with these numbers.
     UnknownMethod { class: u16, method: u16 },
-    /// A content header is shorter than its fixed part.
+    /// A content header is shorter than its fixed part, so the size of its body is unknown.
     Header,
     /// Another frame came before the rest of a returned message.
     Unexpected { channel: u16, kind: &'static str },
-    /// The frame limit of the broker is too low for lapin.
+    /// The frame limit of the broker is below 8,192 bytes, with which lapin does not work.
     FrameMax(u32),
     /// More messages were returned, or could not be decoded, than can have been sent.
+    /// The reports would fill the memory of this process.
     TooManyReports(usize),
 }
 
 impl fmt::Display for Violation {
+    /// For operators: what the peer did, with both numbers where two are compared, and what to set for a frame limit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FrameType(byte) => {

@@ -12,8 +12,8 @@ use super::parse::violation::Violation;
 use super::reader::FrameReader;
 use super::report::Report;
 
-/// What comes of `frames` when they are read at once.
-/// One call of the reader, so nothing is torn. The violation comes with the bytes in front of it.
+/// What comes of `frames` when they are read at once. One call of the reader, so nothing is torn.
+/// The violation comes with the bytes in front of it.
 fn read(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>, Option<Violation>) {
     let mut bytes = frames.concat();
     let mut reader = FrameReader::default();
@@ -23,15 +23,14 @@ fn read(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>, Option<Violation>) {
     (bytes, reports, reader.violation().cloned())
 }
 
-/// As [`read`], where nothing is wrong.
+/// As [`read`], for frames without a violation. Panics if the reader finds one.
 fn read_well(frames: &[Vec<u8>]) -> (Vec<u8>, Vec<Report>) {
     let (output, reports, violation) = read(frames);
     assert_eq!(violation, None);
     (output, reports)
 }
 
-/// The frames in `bytes`, as lapin parses them.
-/// Panics if lapin could not parse a frame.
+/// What lapin parses from `bytes`. Panics if it could not parse a frame.
 fn parse(mut bytes: &[u8]) -> Vec<AMQPFrame> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {

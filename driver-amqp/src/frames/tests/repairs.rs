@@ -1,4 +1,4 @@
-//! What is repaired, and how.
+//! Repairs: each kind of damage, and what lapin reads of it afterwards.
 
 use amq_protocol::frame::{AMQPContentHeader, AMQPFrame};
 use amq_protocol::types::{AMQPValue, ShortString};
@@ -23,8 +23,8 @@ fn content(frames: &[Vec<u8>]) -> AMQPContentHeader {
     }
 }
 
-/// A reader that changed sound frames would be worse than none. The list has every kind of frame, and nesting up to the
-/// limit.
+/// A reader that changed sound frames would be worse than none.
+/// The list has every kind of frame, and nesting up to the limit.
 #[test]
 fn what_lapin_can_take_is_not_touched() {
     let entries: Vec<(&[u8], Vec<u8>)> = vec![
@@ -253,7 +253,7 @@ fn the_server_s_limit_counts_unless_it_has_none() {
     }
 }
 
-/// lapin answers it with an error of its own.
+/// lapin ends the handshake with an error of its own for it.
 #[test]
 fn another_protocol_that_the_server_names_is_passed_on() {
     let (output, _) = read_well(&[b"AMQP\0\0\x09\x01".to_vec()]);

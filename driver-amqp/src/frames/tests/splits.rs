@@ -1,4 +1,4 @@
-//! The checks, on random input.
+//! Runs the checks of the frame reader on random input.
 //!
 //! One quick run by proptest, which shrinks a failure, one long run on request, and the corpus of the fuzz target.
 
@@ -10,13 +10,15 @@ use crate::frames::check::check;
 
 /// How many inputs are tried; each is made of up to [`LONGEST`] bytes.
 const TIMES: &str = "OSLO_TEST_FRAMES";
+/// So many inputs take a moment. A long run sets the variable.
 const BY_DEFAULT: u64 = 300;
+/// In bytes. A shorter input is as valid, because zeros stand in for what it lacks.
 const LONGEST: u64 = 400;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// What fails here is made smaller.
+    /// proptest shrinks an input that fails.
     #[test]
     fn the_output_does_not_depend_on_how_the_stream_is_split(input in prop::collection::vec(any::<u8>(), 0..400)) {
         check(&input);
@@ -52,7 +54,7 @@ fn every_input_of_the_corpus_holds() {
     }
 }
 
-/// `SplitMix64`: good enough, and in need of nothing.
+/// `SplitMix64`: good enough for tests, without a dependency, and its state is one number.
 struct Dice(u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! The reader on a stream.
+//! The frame reader on a stream that splits frames, ends or is full.
 //!
 //! These tests are about what a read returns and when it waits; what becomes of a frame is tested beside.
 
@@ -74,6 +74,7 @@ async fn a_stream_that_ends_within_a_frame_has_ended() {
 }
 
 #[tokio::test]
+/// The driver repairs only what the broker sends; lapin's frames go out as they are.
 async fn what_is_written_is_not_touched() {
     let (ours, mut theirs) = duplex(1 << 16);
     let mut framed = Framed::new(ours, Arc::default());

@@ -1,10 +1,10 @@
 //! The state of a transport's link, and what the supervisor does in it. Pure: no I/O, no clock.
 //!
-//! Every attempt to connect has a number, its generation, and every event of a link carries it. An event of an
-//! abandoned link is late, and changes nothing.
+//! Every attempt to connect has a number, its generation, and every event of a link carries it.
+//! An event of an abandoned link is late, and changes nothing.
 //!
-//! The supervisor performs the phase and reports events. So every rule about reconnecting can be tested without a
-//! broker.
+//! The supervisor performs the phase and reports events.
+//! So every rule about reconnecting can be tested without a broker.
 
 use crate::backoff::Backoff;
 
@@ -12,17 +12,18 @@ use crate::backoff::Backoff;
 /// It grows with each attempt and is never used again. 0 means no link.
 pub(crate) type Generation = u64;
 
-/// The state of a link, which is what its supervisor does.
+/// The state of a link, which is what its supervisor does until the next event.
 /// A connected phase carries the generation of its link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// A connect is under way.
+    /// A connect is under way, to the next host in turn.
     Connecting(Generation),
     /// Connected; listeners resubscribe before publishers resume.
     Resubscribing(Generation),
-    /// Connected, and usable for everything.
+    /// Connected; publishers and listeners work.
     Ready(Generation),
     /// Connected, but the broker blocks publishes, for this reason.
+    /// Consumers go on, because they use the other connection.
     Blocked(Generation, String),
     /// Disconnected; the next connect starts after the backoff.
     Lost { reason: String, backoff: Backoff },
@@ -30,27 +31,26 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// What the supervisor observed.
+/// What the supervisor observed. An event of a link carries the generation of that link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// Both connections are open. Listeners have not seen the link yet.
     Connected(Generation),
     /// The connect failed; `needs_operator` means that a retry cannot succeed before a change of configuration.
-    Failed {
-        generation: Generation,
-        reason: String,
-        needs_operator: bool,
-    },
+    Failed { generation: Generation, reason: String, needs_operator: bool },
     /// Every listener has tried to resubscribe, or the time for that is over.
     Resubscribed(Generation),
+    /// The broker sent connection.blocked, with its reason, such as `low on memory`.
     Blocked(Generation, String),
-    /// The broker sent connection.unblocked.
+    /// The broker sent connection.unblocked, so publishers may resume.
     Unblocked(Generation),
     /// The link was up long enough that its loss starts with the shortest backoff.
     Stable(Generation),
-    /// The reason is for operators.
+    /// A connection of the link ended. The reason is for operators.
     Lost(Generation, String),
-    /// The backoff is over.
+    /// The backoff is over, so the next attempt begins, with a new generation.
     RetryDue,
+    /// The transport closes. This fits every phase, and no later event changes `Phase::Closed`.
     Closed,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct StateMachine {
     refusals: u32,
     /// The reason of an alarm that the broker raised while listeners resubscribed.
     alarm: Option<String>,
-    /// How many other hosts the URL has.
+    /// How many other hosts the URL has. So many losses in a row may fail over quickly.
     others: u32,
 }
 
@@ -86,8 +86,8 @@ impl StateMachine {
 
     /// Applies an event. One of another generation, or one that does not fit the phase, changes nothing.
     ///
-    /// An alarm during `Resubscribing` is remembered, because listeners may work under it. The loss of a link is
-    /// followed by quick attempts on as many other hosts as there are, and then by growing waits.
+    /// An alarm during `Resubscribing` is remembered, because listeners may work under it.
+    /// The loss of a link is followed by quick attempts on as many other hosts as there are, and then by growing waits.
     pub(crate) fn apply(&mut self, event: Event) {
         let current = self.generation;
         let next = match (&self.phase, event) {
@@ -147,6 +147,7 @@ impl StateMachine {
     }
 
     /// Failures that need an operator are counted apart, and any other failure resets that count.
+    /// The long waits grow with that count, and the others with all failures since a link was stable.
     fn lost(&mut self, reason: String, needs_operator: bool) -> Phase {
         let backoff = if needs_operator { Backoff::Slow(self.refusals) } else { Backoff::Exponential(self.failures) };
         self.refusals = if needs_operator { self.refusals.saturating_add(1) } else { 0 };

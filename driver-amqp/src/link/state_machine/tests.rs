@@ -1,7 +1,7 @@
 //! What the machine must do, and what it must never do.
 //!
-//! The machine has no clock, so each test is a list of events. The properties cover the orders in which a late event of
-//! an abandoned link can arrive.
+//! The machine has no clock, so each test is a list of events.
+//! The properties cover the orders in which a late event of an abandoned link can arrive.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn ready() -> StateMachine {
     machine
 }
 
-/// A loss of the link of this generation.
+/// A loss of the link of this generation, with the reason that the tests compare.
 fn gone(generation: Generation) -> Event {
     Event::Lost(generation, "gone".into())
 }
@@ -39,8 +39,8 @@ fn a_loss_leads_over_a_pause_a_connection_and_declarations_back_to_work() {
     }
 }
 
-/// Quick attempts are limited by the number of other hosts: with a single host each loss waits, and a failed connect
-/// ends them, because the other host was tried.
+/// Quick attempts are limited by the number of other hosts:
+/// with a single host each loss waits, and a failed connect ends them, because the other host was tried.
 #[test]
 fn another_host_is_tried_at_once_and_a_link_that_is_lost_again_and_again_waits_longer() {
     let pauses = |hosts| {
@@ -95,8 +95,8 @@ fn what_an_operator_has_to_correct_is_retried_after_a_long_wait() {
     }
 }
 
-/// The broker reports an alarm once. If the report were lost, publishers would resume on a connection that the broker
-/// does not read.
+/// The broker reports an alarm once. If the report were lost,
+/// publishers would resume on a connection that the broker does not read.
 #[test]
 fn an_alarm_that_came_during_the_declarations_is_not_forgotten() {
     let mut machine = StateMachine::new(1);
@@ -119,7 +119,7 @@ fn generation_of(phase: &Phase) -> Option<Generation> {
     }
 }
 
-/// Any event of any generation, as the late and the lost would tell it.
+/// Any event of the generations 1 to 5, also of one that is past or has not begun.
 fn event() -> impl Strategy<Value = Event> {
     let generation = 1..6_u64;
     prop_oneof![
@@ -149,8 +149,8 @@ fn generation_of_event(event: &Event) -> Option<Generation> {
 }
 
 proptest! {
-    /// Whatever comes in whatever order: an event of another generation changes nothing, a generation never comes
-    /// back, only what was declared is ready, and what is closed stays closed.
+    /// Whatever comes in whatever order: an event of another generation changes nothing,
+    /// a generation never comes back, only what was declared is ready, and what is closed stays closed.
     #[test]
     fn nothing_of_an_old_link_touches_a_new_one(events in prop::collection::vec(event(), 0..200), close in 0..200_usize) {
         let mut machine = StateMachine::new(1);

@@ -9,16 +9,16 @@ use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::routing::QueueName;
 use crate::programs::delivery::rules;
 
-/// An unsettled message of a reader.
+/// A message that a reader has polled and not settled. It may outlive its listener and its connection.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// The index of the reader that polled it.
+    /// The index of the reader that polled it, whose window it fills.
     pub(super) reader: usize,
     /// Its queue and number; `None` if the reader should not have received it.
     pub(super) place: Option<(QueueName, usize)>,
-    /// Whether its listener was closed or dropped.
+    /// Whether its listener was closed or dropped: settling it must then fail with `Closed`.
     pub(super) over: bool,
-    /// Whether its connection was lost, or closed with its transport.
+    /// Whether its connection was lost, or closed with its transport: `Disconnected` is right then.
     pub(super) lost: bool,
 }
 

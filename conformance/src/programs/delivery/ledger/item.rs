@@ -7,7 +7,7 @@ use crate::programs::delivery::Reader;
 /// What the model knows of one queue: which copies it must, may or must not deliver.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// By the number of the message.
+    /// By the number of the message, of which a queue has one copy.
     pub(super) copies: BTreeMap<usize, Item>,
     /// How many readers are open on it. Without one, a private queue may expire.
     pub(super) readers: usize,
@@ -23,7 +23,7 @@ pub(super) struct Item {
     pub(super) state: State,
     /// The transport that published it. Order holds for each publisher.
     pub(super) publisher: usize,
-    /// Whether it was delivered before.
+    /// Whether it was delivered before, so that its next delivery must be marked.
     pub(super) seen: bool,
     /// Whether the queue had no reader since it was published.
     pub(super) unread: bool,
@@ -40,7 +40,7 @@ pub(super) struct Item {
 pub(super) enum Fate {
     /// It must be: nothing allows the bus to drop it.
     Comes,
-    /// It may have expired.
+    /// It may have expired: it is short-lived, and no wait has passed yet.
     MayExpire,
     /// It has expired and must not be delivered.
     Expired,
@@ -67,7 +67,7 @@ impl Item {
         Self { state: State::Waiting, publisher, seen: false, unread, fate, settling_at: None, doubled: false }
     }
 
-    /// Whether it must still be delivered.
+    /// Whether it waits, and nothing allows the bus to drop it.
     pub(super) fn is_due(&self) -> bool {
         self.state == State::Waiting && self.fate == Fate::Comes
     }

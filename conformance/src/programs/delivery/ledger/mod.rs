@@ -25,13 +25,13 @@ pub(crate) struct Ledger {
     pub(crate) readers: Vec<Reading>,
     /// Those of the driver under test, at the begin of the program.
     capabilities: Capabilities,
-    /// Which queues a publish reaches.
+    /// Follows each declaration and deletion, and says which queues a publish reaches.
     routing: Routing,
+    /// Shared queues stay, private ones go with their reader.
     queues: BTreeMap<QueueName, Queue>,
-    /// By token.
+    /// By the token that the play gives each received message.
     held: BTreeMap<usize, Held>,
-    /// In the order in which they were found.
-    /// Not sorted by gravity.
+    /// In the order in which they were found, not sorted by gravity.
     violations: Vec<Violation>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Reading {
     pub(crate) phase: Phase,
     /// Whether its connection was lost after it was stopped. Closing it then cannot delete its private queues.
     orphans: bool,
-    /// The queues of its current life.
+    /// The queues of its current life, or of the last one while it is shut.
     plans: Vec<Plan>,
     /// The last message from each queue and publisher that was not redelivered.
     last: BTreeMap<(QueueName, usize), usize>,
@@ -56,6 +56,7 @@ pub(crate) struct Reading {
 pub(crate) enum Phase {
     /// Never opened, closed, dropped, or its transport was closed.
     Shut,
+    /// Its queues exist, and the broker delivers to it.
     Open,
     /// It takes no new messages, but polls may return what it has.
     Stopped,
@@ -69,7 +70,7 @@ impl Ledger {
         Self { readers, capabilities, routing, queues, held, violations: Vec::new() }
     }
 
-    /// Applies an event.
+    /// Checks an event against the model, and then applies it.
     /// Events must come in the order in which their operations ended.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {

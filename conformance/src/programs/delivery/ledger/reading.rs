@@ -55,7 +55,7 @@ impl Ledger {
         its.flat_map(|(_, queue)| queue.copies.values_mut())
     }
 
-    /// The result of the poll during which the transport was closed.
+    /// A poll whose transport was closed must fail with `Closed`; that of a stopped listener may also end.
     pub(super) fn hung_up(&mut self, reader: usize, polled: &Polled) {
         let drained = *polled == Polled::End && self.readers[reader].phase == Phase::Stopped;
         if *polled != Polled::Failed(Outcome::Closed) && !drained {

@@ -42,7 +42,7 @@ impl Script {
         self.ledger.note(&Event::Opened { reader, outcome: Outcome::Done });
     }
 
-    /// Returns the number of the message.
+    /// Numbers count up from 0; the number is returned.
     fn publish(&mut self, publish: Publish, outcome: Outcome) -> usize {
         let number = self.published;
         self.published += 1;

@@ -22,14 +22,14 @@ pub(super) fn message(number: usize, publish: &Publish) -> Message {
     }
 }
 
-/// The number of a message.
+/// Reads the digits at the begin of the body, which end before the binary part.
 /// `None` if the body does not begin with a digit.
 pub(super) fn number_of(message: &Message) -> Option<usize> {
     let digits: String = message.body.iter().map(|byte| char::from(*byte)).take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
 }
 
-/// Whether a received message equals the sent one.
+/// Whether body, headers and id came as they were sent.
 /// The queue, the delivery count and the expiration are not compared.
 pub(super) fn same(came: &Message, sent: &Message) -> bool {
     came.body == sent.body && came.headers == sent.headers && came.id == sent.id
@@ -55,7 +55,7 @@ pub(super) fn source(stage: &Stage, reads: &Reads) -> Source {
     }
 }
 
-/// The name of a durable queue, padded with `-` to `bytes`.
+/// Unique by a suffix, then padded with `-` to `bytes`; a longer name stays as it is.
 fn queue(stage: &Stage, name: &str, bytes: Option<usize>) -> String {
     format!("{:-<bytes$}", stage.name(name), bytes = bytes.unwrap_or_default())
 }
@@ -66,7 +66,7 @@ fn notification(stage: &Stage, exchange: &str, topic: &str, priority: &str) -> A
 }
 
 impl Play<'_> {
-    /// The address of a publish, with the names on the bus.
+    /// Every name gets the suffix of the stage, except those of priorities and inboxes.
     /// An inbox that was never open becomes the address of a queue that does not exist.
     pub(super) fn address(&self, to: &To) -> Address {
         let name = |name: &String| self.stage.name(name);

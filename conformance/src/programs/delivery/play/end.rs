@@ -14,7 +14,7 @@ use crate::programs::delivery::program::Settlement;
 use crate::programs::delivery::publish::{Publish, To};
 use crate::programs::delivery::rules;
 
-/// The maximum of a poll at the end.
+/// Polls at the end take up to this many messages at once.
 const MANY: usize = 50;
 
 impl Play<'_> {
@@ -66,7 +66,7 @@ impl Play<'_> {
         }
     }
 
-    /// Settles every unsettled message.
+    /// Settles the messages in hand of every reader in the same way, oldest first.
     async fn let_go(&mut self, settlement: Settlement) {
         for held in std::mem::take(&mut self.hand) {
             self.settle(held, settlement).await;
@@ -132,7 +132,7 @@ impl Play<'_> {
         came > 0
     }
 
-    /// Closes every transport and checks that it stays closed.
+    /// Closes one transport after the other; each must refuse a publish afterwards.
     async fn close_transports(&mut self) {
         for transport in std::mem::take(&mut self.transports) {
             let closed = transport.close(self.stage.soon()).await;

@@ -10,7 +10,7 @@ use crate::programs::delivery::event::{Event, Got, Polled};
 use crate::programs::delivery::ledger::Phase;
 use crate::programs::delivery::program::Settlement;
 
-/// The maximum of one poll.
+/// A poll of the comparison takes up to this many messages.
 const MANY: NonZeroUsize = NonZeroUsize::new(50).expect("50 is not 0");
 
 impl Play<'_> {

@@ -14,8 +14,7 @@ use crate::programs::delivery::event::Event;
 impl Play<'_> {
     /// Closes a transport while its readers poll, and opens another in its place.
     ///
-    /// # Errors
-    /// The other one could not be opened.
+    /// Fails if the other one cannot be opened. The results of the polls go to the ledger.
     pub(super) async fn hang_up(&mut self, at: usize) -> Result<(), Failed> {
         let (stage, transport) = (self.stage, Arc::clone(&self.transports[at]));
         let arrive = stage.budget().arrive;

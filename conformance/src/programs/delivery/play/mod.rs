@@ -25,7 +25,7 @@ use super::routing::QueueName;
 use crate::programs::Violation;
 use crate::{Failed, Stage};
 
-/// What a poll of a listener gives.
+/// `Ok(None)` is the end of a listener that was stopped and is drained.
 type PollResult = oslo_messaging::Result<Option<Vec<Box<dyn IncomingMessage>>>>;
 
 /// A program while it is played: the connections that are open, and the messages in hand.
@@ -44,7 +44,7 @@ struct Play<'a> {
     hand: Vec<InHand>,
     /// The token of the next message that is received. Tokens are never used again.
     tokens: usize,
-    /// The published messages, by number.
+    /// Every message that was published, by its number, for the comparison with what arrives.
     published: Vec<Message>,
     /// What was done and what came of it, for the comparison of two drivers.
     observed: Vec<Observed>,
@@ -68,8 +68,7 @@ struct InHand {
 
 /// Plays `program`, then reads every queue, closes everything, and returns the violations.
 ///
-/// # Errors
-/// A transport could not be opened.
+/// Fails if a transport cannot be opened.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violation>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -79,11 +78,10 @@ pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<Vec<Violati
     Ok(play.ledger.close())
 }
 
-/// Plays `program` as [`play`] does, but polls and settles everything after each step, so that no result depends on timing.
-/// Returns the events.
+/// Plays `program` as [`play`] does, but polls and settles everything after each step, so that no
+/// result depends on timing. Returns the events.
 ///
-/// # Errors
-/// A transport could not be opened.
+/// Fails if a transport cannot be opened.
 pub(super) async fn play_step_by_step(stage: &Stage, program: &Program) -> Result<Vec<Observed>, Failed> {
     let mut play = begin(stage, program).await?;
     for step in &program.steps {
@@ -115,8 +113,7 @@ async fn begin<'a>(stage: &'a Stage, program: &Program) -> Result<Play<'a>, Fail
 impl Play<'_> {
     /// Polls wait a tenth of `Budget::quiet`, glances 1 ms.
     ///
-    /// # Errors
-    /// A replacement of a closed transport could not be opened.
+    /// Fails if a replacement of a closed transport cannot be opened. Other errors are results for the ledger.
     async fn step(&mut self, step: &Step) -> Result<(), Failed> {
         let look = self.stage.budget().quiet / 10;
         match step {
@@ -249,7 +246,7 @@ impl Play<'_> {
         self.settle(held, settlement).await;
     }
 
-    /// Settles a message and records the result.
+    /// A drop has no result and is recorded as `Done`.
     async fn settle(&mut self, held: InHand, settlement: Settlement) {
         let InHand { token, message, .. } = held;
         let settled = match settlement {

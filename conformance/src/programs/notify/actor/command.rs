@@ -9,7 +9,7 @@ use crate::programs::notify::program::{Listener, Reads};
 use crate::programs::notify::window;
 use crate::programs::notify::{Event, handler};
 
-/// One command to a listening process, as a line of JSON.
+/// A command of the protocol that [`Foreign`](crate::programs::Foreign) describes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Command {
@@ -30,6 +30,7 @@ pub(in crate::programs::notify) struct Listen {
     /// A regular expression that matches from the beginning; `None` for every publisher.
     publisher_id: Option<String>,
     batch: Option<usize>,
+    /// How long a batch waits from its first event on; without `batch` it has no effect.
     batch_timeout_ms: u64,
     concurrency: usize,
     /// Whether the listener requeues what its handlers requeue, and what they fail on. Otherwise it acknowledges both.
@@ -48,11 +49,12 @@ pub(in crate::programs::notify) struct Notify {
     context: Map<String, Value>,
     /// The names of the context values that may be sent.
     allowed: Vec<&'static str>,
+    /// `messaging` writes no envelope, `messagingv2` writes one.
     driver: &'static str,
 }
 
 impl Listen {
-    /// The command that starts `listener`.
+    /// Exchange, topics and pool become the names on the bus; patterns become regular expressions.
     pub(in crate::programs::notify) fn new(stage: &Stage, listener: &Listener) -> Self {
         Self {
             exchange: stage.name(&listener.exchange),
@@ -73,7 +75,7 @@ impl Listen {
 }
 
 impl Notify {
-    /// The command that publishes the event with `number`.
+    /// The context holds a value that must not be sent, beside the allowed one.
     pub(in crate::programs::notify) fn new(stage: &Stage, event: &Event, number: usize) -> Self {
         let context = handler::context(number);
         let value = |text: &str| serde_json::from_str(text).expect("a context holds JSON");
@@ -101,6 +103,7 @@ fn event_type(pattern: &str) -> Option<String> {
     }
 }
 
+/// Dots are the only special characters in the names of programs.
 fn escaped(text: &str) -> String {
     text.replace('.', "\\.")
 }

@@ -22,8 +22,7 @@ pub(super) struct ForeignActors {
 impl ForeignActors {
     /// Hires one process for each foreign listener and notifier.
     ///
-    /// # Errors
-    /// The harness has no processes, or one does not start.
+    /// Fails if the harness has no processes, or one does not start.
     pub(super) async fn hire(stage: &Stage, program: &Program) -> Result<Self, Failed> {
         let mut actors = Self::default();
         for place in (0..program.listeners.len()).filter(|place| program.listeners[*place].foreign) {
@@ -35,7 +34,7 @@ impl ForeignActors {
         Ok(actors)
     }
 
-    /// The foreign actor of `step`, if it has one.
+    /// `None` if this library plays the actor of `step`, and for a cut.
     pub(super) fn of(&self, step: &Step) -> Option<&ProcessActor> {
         match step {
             Step::Start { actor } | Step::Stop { actor } | Step::Hurry { actor } | Step::Kill { actor } => {

@@ -34,8 +34,7 @@ struct Hired {
 impl ProcessActor {
     /// An actor with a process that takes commands.
     ///
-    /// # Errors
-    /// The harness has no processes, or this one does not start.
+    /// Fails if the harness has no processes, or this one does not start.
     pub(super) async fn hire(stage: &Stage) -> Result<Self, String> {
         let foreign = stage.foreign()?;
         let hired = RwLock::new(Hired { process: Some(foreign.take().await?), handlers: None });
@@ -44,8 +43,7 @@ impl ProcessActor {
 
     /// Starts to listen; `handler` decides what becomes of the events.
     ///
-    /// # Errors
-    /// The process does not start, or the listener does not.
+    /// Fails if the process does not start, or the listener does not.
     pub(in crate::programs::notify) async fn listen(&self, listen: Listen, handler: Handler) -> Result<(), String> {
         let mut hired = self.hired.write().await;
         let process = match hired.process.take() {
@@ -61,8 +59,7 @@ impl ProcessActor {
 
     /// Stops the listener and waits until its handlers have ended.
     ///
-    /// # Errors
-    /// It does not end in time, or the process has ended.
+    /// Fails if it does not end in time, or the process has ended.
     pub(in crate::programs::notify) async fn stop(&self) -> Result<(), String> {
         self.ask(&Command::Stop).await?;
         self.hired.write().await.handlers = None;
@@ -73,8 +70,8 @@ impl ProcessActor {
     pub(in crate::programs::notify) async fn kill(&self) {
         let mut hired = self.hired.write().await;
         if let Some(process) = hired.process.take() {
-            // A report that was not read has no effect, because its handler waits for the answer. So it is dropped: after the
-            // kill it would come too late in the history.
+            // A report that was not read has no effect, because its handler waits for the answer. It is dropped here:
+            // after the kill it would come too late in the history.
             process.report_to(None);
             hired.handlers.take().inspect(|handlers| handlers.kill());
             self.foreign.kill(process);
@@ -83,12 +80,12 @@ impl ProcessActor {
 
     /// Publishes an event and waits for its confirm.
     ///
-    /// # Errors
-    /// It was not published, or the process has ended.
+    /// Fails if it was not published, or the process has ended.
     pub(in crate::programs::notify) async fn notify(&self, notify: Notify) -> Result<(), String> {
         self.ask(&Command::Notify(notify)).await
     }
 
+    /// Fails for a killed process, a late or invalid answer, and every outcome but `Done`.
     async fn ask(&self, command: &(impl Serialize + Sync)) -> Result<(), String> {
         match &self.hired.read().await.process {
             Some(process) => match process.ask(command, self.patience).await? {

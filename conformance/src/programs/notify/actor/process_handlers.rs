@@ -16,6 +16,7 @@ use crate::programs::notify::history::{Answer, Heard, Log};
 pub(super) struct ProcessHandlers {
     handler: Handler,
     answers: Answers,
+    /// Calls are reported on the thread that reads the output, which has no runtime of its own.
     runtime: Handle,
     /// The calls in progress; `None` once the process is killed.
     calls: Mutex<Option<JoinSet<()>>>,
@@ -48,6 +49,7 @@ struct Line {
 
 #[derive(Debug, Serialize)]
 struct Answered {
+    /// That of the call which it answers.
     id: u64,
     answer: Answer,
 }

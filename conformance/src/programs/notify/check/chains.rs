@@ -48,7 +48,7 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Checks the first delivery of an event.
+/// A first delivery must be try 1, without a mark unless a reader that may have had the event is gone.
 fn first(
     timeline: &Timeline<'_>,
     sent: &Sent<'_>,
@@ -100,8 +100,8 @@ fn next(timeline: &Timeline<'_>, before: &Ran<'_>, after: &Ran<'_>, broken: &mut
     }
 }
 
-/// Checks the deliveries of an event that may be in the queue twice, or may come again, because connections were lost: a
-/// listener does not start an event that it works on, nor one that it has handled.
+/// Checks the deliveries of an event that may be in the queue twice, or may come again, because connections were lost:
+/// a listener does not start an event that it works on, nor one that it has handled.
 fn over_a_loss(timeline: &Timeline<'_>, chain: &[Ran<'_>], broken: &mut impl FnMut(&'static Rule, &str)) {
     for (place, after) in chain.iter().enumerate() {
         let mut before = chain[..place].iter().rev();

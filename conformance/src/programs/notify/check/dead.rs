@@ -1,4 +1,4 @@
-//! What is in the queues at the end.
+//! What queues hold at the end: a dead letter for each event that failed for good, and what nothing reads.
 
 use std::collections::BTreeMap;
 
@@ -62,8 +62,8 @@ fn dead(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// A queue with readers is empty, unless one of them takes an event without handling it; a queue without readers has what
-/// arrived.
+/// A queue with readers is empty, unless one of them takes an event without handling
+/// it; a queue without readers has what arrived.
 fn lying(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let shared_queue = Copy::Shared(Reads::Shared);
     let unread = |sent: &&Sent<'_>| timeline.readers(&shared_queue, sent.event).is_empty();

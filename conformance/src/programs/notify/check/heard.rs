@@ -9,7 +9,8 @@ use crate::programs::notify::model::wants;
 use crate::programs::notify::timeline::{Ran, Sent, Timeline};
 use crate::programs::notify::{divergence, rules};
 
-/// What everything but the wait for a batch may take on a paused clock: acknowledgements are collected for a few milliseconds.
+/// What everything but the wait for a batch may take on a paused clock:
+/// acknowledgements are collected for a few milliseconds.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// Checks each call of a handler alone, then the order between them.

@@ -7,8 +7,8 @@ use crate::programs::notify::program::Reads;
 use crate::programs::notify::timeline::{Copy, Sent, Timeline};
 use crate::programs::notify::{divergence, rules};
 
-/// Skipped if the program did not reach its end. The upper bound holds only without kills and cuts, which redeliver
-/// events.
+/// Skipped if the program did not reach its end. The upper bound holds only
+/// without kills and cuts, which redeliver events.
 pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     let Some(counted) = timeline.counted else { return };
     let mut broken = |how: String| violations.push(Violation::new(&rules::SUMS, how));

@@ -1,4 +1,4 @@
-//! Listeners start, stop and end; notifiers send.
+//! Starts, stops, cuts and sends must succeed, and nothing may be handled at a listener that has ended.
 
 use crate::programs::Violation;
 use crate::programs::notify::rules;

@@ -35,8 +35,8 @@ pub(super) fn check(timeline: &Timeline<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
-/// Whether this copy may have ended at its delivery limit: as a dead letter, dropped by a listener without dead letters, or
-/// dropped by the queue because a reader was lost.
+/// Whether this copy may have ended at its delivery limit: as a dead letter, dropped by a listener without dead
+/// letters, or dropped by the queue because a reader was lost.
 pub(super) fn ended(timeline: &Timeline<'_>, copy: &Copy, number: usize) -> bool {
     let Some(sent) = timeline.sent(Some(number)).filter(|_| matches!(copy, Copy::Shared(_))) else { return false };
     let readers = timeline.readers(copy, sent.event);

@@ -22,8 +22,8 @@ pub(crate) fn judge(program: &Program, history: &History, window: Option<Duratio
     with_excused(lenient, strict, divergence::ALL)
 }
 
-/// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on a real
-/// clock, by which that cannot be measured. Pure.
+/// The rules that `history` breaks, the gravest first. `window` is how long an event may wait for its batch; `None` on
+/// a real clock, by which that cannot be measured. Pure.
 pub(crate) fn check(program: &Program, history: &History, window: Option<Duration>) -> Vec<Violation> {
     let timeline = Timeline::new(program, history);
     let mut violations = Vec::new();

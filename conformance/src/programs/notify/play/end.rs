@@ -91,7 +91,7 @@ impl Play<'_> {
         read
     }
 
-    /// Reads a queue to its end.
+    /// Acknowledges what it reads, so that the bus holds nothing afterwards.
     async fn look(
         &self,
         transport: &dyn Transport,
@@ -119,7 +119,7 @@ impl Play<'_> {
         Ok(letters)
     }
 
-    /// Reads the dead letters of a queue.
+    /// Discards each letter after it was compared: no program leaves any behind.
     async fn dead_letters(&self, bus: &oslo_messaging::Bus, name: &str) -> Result<Vec<Letter>, Failed> {
         let whole = self.whole(name);
         let mut dead = DeadLetters::open(bus, &whole, self.stage.soon()).await?;

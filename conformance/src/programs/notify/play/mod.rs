@@ -29,7 +29,7 @@ struct Play<'a> {
     stage: &'a Stage,
     program: &'a Program,
     log: Log,
-    /// How often each event was requeued.
+    /// How often each event was requeued, counted over all listeners.
     returns: Returns,
     /// How often each event failed at foreign listeners that requeue it.
     failures: Returns,
@@ -39,11 +39,10 @@ struct Play<'a> {
     notifiers: Vec<Bus>,
 }
 
-/// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled, stops all of
-/// them, and then reads every queue.
+/// Plays `program`. After its last act it starts every listener once more, so that waiting events are handled,
+/// stops all of them, and then reads every queue.
 ///
-/// # Errors
-/// A connection could not be opened, or a queue not be read.
+/// Fails if a connection could not be opened, or a queue not be read. Failed steps are part of the history.
 pub(crate) async fn play(stage: &Stage, program: &Program) -> Result<History, Failed> {
     let (mut listeners, mut notifiers) = (Vec::new(), Vec::new());
     for _ in &program.listeners {
@@ -86,7 +85,8 @@ impl Play<'_> {
         }
     }
 
-    /// Sends the events of one notifier in an act.
+    /// Sends the events in order, each after the confirm of the one before.
+    /// Copies of one with `at_once` go concurrently.
     async fn send_all(&self, notifier: usize, events: Vec<&Event>) {
         for event in events {
             let once = || self.perform(Step::Send { sender: notifier, message: event.clone().times(1) });
@@ -120,6 +120,7 @@ impl Play<'_> {
         self.log.note(Happened::Ended { step: number, outcome });
     }
 
+    /// A stop or kill of a listener that is down succeeds without effect.
     async fn perform_ours(&self, step: &Step, number: usize) -> Result<()> {
         match step {
             Step::Start { actor: listener } => self.start(*listener).await,
@@ -138,6 +139,7 @@ impl Play<'_> {
         }
     }
 
+    /// A hurried stop is an ordinary one: foreign listeners know no other.
     async fn perform_foreign(&self, actor: &ProcessActor, step: &Step, number: usize) -> Result<(), String> {
         match step {
             Step::Start { actor: listener } => {
@@ -154,6 +156,7 @@ impl Play<'_> {
         }
     }
 
+    /// Decides what the listener does with a failure, and how long its slow handlers take.
     fn handler(&self, place: usize) -> Handler {
         let listener = &self.program.listeners[place];
         Handler {
@@ -171,8 +174,7 @@ impl Play<'_> {
         }
     }
 
-    /// # Errors
-    /// The listener could not subscribe, or its filter is invalid.
+    /// Fails if the listener cannot subscribe within `Budget::arrive`, or its filter is invalid.
     async fn start(&self, place: usize) -> Result<()> {
         let (listener, (bus, running)) = (&self.program.listeners[place], &self.listeners[place]);
         let handler = self.handler(place);
@@ -196,8 +198,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// # Errors
-    /// The event was not confirmed within [`Budget::arrive`].
+    /// Fails if the event is not confirmed within `Budget::arrive`.
     async fn send(&self, notifier: usize, event: &Event, number: usize) -> Result<()> {
         let sink = MessagingSink::new(&self.notifiers[notifier])
             .topics([self.stage.name(&event.topic)])
@@ -222,7 +223,7 @@ impl Play<'_> {
     }
 }
 
-/// One target for each topic of the listener.
+/// One target for each topic, with the names on the bus.
 fn targets(stage: &Stage, listener: &Listener) -> impl Iterator<Item = Target> {
     let exchange = stage.name(&listener.exchange);
     listener.topics.iter().map(move |topic| Target::topic(stage.name(topic)).exchange(exchange.clone()))

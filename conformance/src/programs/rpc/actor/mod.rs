@@ -27,8 +27,8 @@ pub(crate) enum Command {
     Kill,
     /// Answer when every execution so far is recorded.
     Tell,
-    /// Send the request with `number` and `nap_ms` as arguments. Answer when the cast is confirmed or the call answered, or
-    /// drop it after `give_up_ms`.
+    /// Send the request with `number` and `nap_ms` as arguments. Answer when the cast is confirmed or the
+    /// call answered, or drop it after `give_up_ms`.
     Send { number: usize, request: Request, nap_ms: u64, timeout_ms: u64, give_up_ms: Option<u64> },
 }
 
@@ -39,7 +39,7 @@ pub(crate) trait Actor: fmt::Debug + Send + Sync {
     async fn perform(&self, command: Command) -> Outcome;
 }
 
-/// Creates actors of one implementation.
+/// Creates the actors of one implementation; a mixed program uses two sources.
 #[async_trait]
 pub(crate) trait ActorSource: fmt::Debug + Send + Sync {
     /// A new actor, which records executions in `log`.

@@ -13,7 +13,7 @@ use crate::foreign::process::{Process, Report, Reports};
 use crate::programs::rpc::history::{Event, Log, Outcome};
 use crate::{Failed, Stage};
 
-/// What the server of a process reports: what ran, and what ended.
+/// A report that a method ended, by the server and the number of its request.
 #[derive(Deserialize)]
 struct Finished {
     server: usize,
@@ -43,7 +43,7 @@ struct ProcessActor {
     hired: RwLock<Hired>,
 }
 
-/// The process of an actor and its state.
+/// Changes when the process is killed, and when the next one starts.
 #[derive(Debug)]
 struct Hired {
     /// `None` after a kill, until the next start.
@@ -54,8 +54,7 @@ struct Hired {
 
 #[async_trait]
 impl ActorSource for Foreign {
-    /// # Errors
-    /// No process could be started.
+    /// Fails if no process is idle and none can be started.
     async fn hire(&self, stage: &Stage, log: &Log) -> Result<Arc<dyn Actor>, Failed> {
         let hired = Hired { process: Some(hire(self, log).await?), serving: false };
         // Longer than any rule allows, so that a late answer breaks the rule and not this wait.
@@ -64,6 +63,7 @@ impl ActorSource for Foreign {
     }
 }
 
+/// From here on the reports of the process go into `log`.
 async fn hire(foreign: &Foreign, log: &Log) -> Result<Process, String> {
     let process = foreign.take().await?;
     process.report_to(Some(Arc::new(log.clone())));
@@ -103,6 +103,7 @@ impl ProcessActor {
         self.ask(command, self.patience).await
     }
 
+    /// The process counts as serving until a stop has succeeded, so that it is not reused before.
     async fn stop(&self, command: &Command) -> Result<Outcome, String> {
         let outcome = self.ask(command, self.patience).await?;
         self.hired.write().await.serving = outcome != Outcome::Done;
@@ -118,6 +119,7 @@ impl ProcessActor {
         hired.serving = false;
     }
 
+    /// Fails for a killed process, and if the outcome does not come within `at_most`.
     async fn ask(&self, command: &Command, at_most: Duration) -> Result<Outcome, String> {
         match &self.hired.read().await.process {
             Some(process) => process.ask(command, at_most).await,

@@ -29,7 +29,7 @@ struct RustActor {
     bus: Bus,
     log: Log,
     budget: Budget,
-    /// The running server, if this actor is one.
+    /// `None` for a sender, and for a server that was not started or was stopped.
     server: Mutex<Option<RpcServer>>,
 }
 
@@ -67,8 +67,7 @@ impl Actor for RustActor {
 }
 
 impl RustActor {
-    /// # Errors
-    /// The server could not subscribe within [`Budget::arrive`].
+    /// Fails if the server cannot subscribe within [`Budget::arrive`].
     async fn start(&self, place: usize, server: &Server) -> Result<Outcome> {
         let mut target = Target::topic(&server.topic).server(&server.name);
         target.exchange.clone_from(&server.exchange);
@@ -92,8 +91,9 @@ impl RustActor {
         Ok(Outcome::Done)
     }
 
-    /// # Errors
-    /// The error of the call or cast.
+    /// Returns [`Outcome::Returned`] for a call, [`Outcome::Done`] for a cast that the bus confirmed.
+    ///
+    /// Fails with the error of the call or cast, which [`outcome_of`] turns into an outcome.
     async fn send(&self, args: Arguments, request: &Request, timeout: Duration) -> Result<Outcome> {
         let mut target = Target::topic(&request.topic);
         target.exchange.clone_from(&request.exchange);
@@ -112,7 +112,7 @@ impl RustActor {
     }
 }
 
-/// The arguments of every method.
+/// The arguments of every method. Only `slow` reads `nap_ms`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Arguments {
     number: usize,
@@ -142,7 +142,7 @@ impl Exception for Refusal {
 }
 
 impl Place {
-    /// Records the begin of an execution.
+    /// Records the begin of an execution with its mark, and makes its answer.
     fn run(&self, method: Method, context: &Context, number: usize) -> Answer {
         let redelivered = context.request().is_some_and(|request| request.redelivered);
         let run = Run { server: self.server, number, method: method.name().to_owned(), redelivered };
@@ -168,6 +168,7 @@ impl Place {
         Ok(self.finish(answer))
     }
 
+    /// Its end is recorded before its failure is sent, as that of an answer.
     async fn fail(self: Arc<Self>, context: Context, args: Arguments) -> Result<Answer, Refusal> {
         let answer = self.run(Method::Fail, &context, args.number);
         Err(Refusal(self.finish(answer).number))

@@ -1,4 +1,4 @@
-//! The outcomes that senders get.
+//! The outcomes that senders get: answers, failures, timeouts and returns.
 
 use crate::Budget;
 use crate::programs::Violation;
@@ -38,8 +38,8 @@ fn delivery(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violati
     // An impatient or abandoned request may end before the bus returns it.
     let lost = timeline.lost_its_connection(sent) || timeline.lost_with_its_connection(sent);
     let gave_up = (sent.request.impatient && *outcome == Outcome::TimedOut) || *outcome == Outcome::GivenUp;
-    // For a while after a lost connection a return is transient, and a request that is published again until its deadline may
-    // be on its way when the deadline passes.
+    // For a while after a lost connection a return is transient, and the client publishes the request again. The last
+    // publish may be on its way when the deadline passes.
     let repeated = *outcome == Outcome::TimedOut && timeline.cut_between(0, sent.ended);
     if mandatory && !undeliverable && !gave_up && !lost && !repeated && !timeline.perhaps_bound(sent) {
         broken(&rules::SAYS_UNDELIVERABLE);
@@ -120,8 +120,7 @@ fn call(timeline: &Timeline<'_>, sent: &Sent<'_>, outcome: &Outcome, violations:
     }
 }
 
-/// Checks the duration of a call.
-/// The limit is the timeout of the call plus `Budget::arrive`. Catches calls that hang.
+/// A call may take its timeout and `Budget::arrive` in addition. Catches calls that hang.
 fn in_time(sent: &Sent<'_>, budget: Budget, violations: &mut Vec<Violation>) {
     let patience = if sent.request.impatient { budget.quiet } else { budget.arrive };
     // The machine may be busy with other tests: allow `arrive` in addition.

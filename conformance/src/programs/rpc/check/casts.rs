@@ -8,7 +8,7 @@ use crate::programs::rpc::request::Kind;
 use crate::programs::rpc::rules;
 use crate::programs::rpc::timeline::{NEVER, Ran, Sent, Timeline};
 
-/// Checks the executions of every request.
+/// Checks for each request how often it ran, and at which servers.
 /// The budget has no influence: these rules do not depend on durations.
 pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Violation>) {
     for sent in &timeline.sent {

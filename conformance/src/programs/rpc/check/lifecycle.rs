@@ -1,4 +1,4 @@
-//! Servers start, stop and end.
+//! Starts and stops must succeed, connections must come back, and nothing may run at a server that has ended.
 
 use crate::Budget;
 use crate::programs::Violation;

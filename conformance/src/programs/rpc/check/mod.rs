@@ -1,5 +1,5 @@
-//! Checks a history of RPC against the rules, one file for each group. All read the same timeline, and none depends on
-//! another.
+//! Checks a history of RPC against the rules, one file for each group. All read
+//! the same timeline, and none depends on another.
 
 mod calls;
 mod casts;

@@ -22,8 +22,8 @@ pub(super) fn check(timeline: &Timeline<'_>, _: Budget, violations: &mut Vec<Vio
     }
 }
 
-/// Whether only a hurried stop can have kept a cast from running. The reference does not count what it loses, so servers of
-/// its own are excluded.
+/// Whether only a hurried stop can have kept a cast from running. The reference does not count what
+/// it loses, so servers of its own are excluded.
 fn was_dropped(timeline: &Timeline<'_>, sent: &Sent<'_>) -> bool {
     sent.request.kind == Kind::Cast
         && sent.outcome == Some(&Outcome::Done)

@@ -1,4 +1,4 @@
-//! Finds the method that a request asks for.
+//! Finds the method that a request asks for, or refuses the request as the reference does.
 //!
 //! The rules are those of the reference (oslo.messaging `rpc/dispatcher.py`, `dispatch`): endpoints are searched in
 //! order; the namespace must be equal, the version compatible, and the method listed.
@@ -63,6 +63,7 @@ impl RpcDispatcher {
         self.with(ping::table())
     }
 
+    /// Copies the list first if a clone shares it.
     fn with(mut self, table: MethodTable) -> Self {
         Arc::make_mut(&mut self.endpoints).push(table);
         self
@@ -70,14 +71,13 @@ impl RpcDispatcher {
 
     /// The method for `request`, or why there is none.
     ///
-    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference; only the log of
-    /// the server distinguishes them.
+    /// On the wire an unknown namespace is reported like an unsupported version, as in the reference;
+    /// only the log of the server distinguishes them.
     ///
     /// A version that does not parse is refused like one that no endpoint serves.
     ///
-    /// # Errors
-    /// The failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`, which is what the
-    /// reference raises.
+    /// Errors: the failure `UnsupportedVersion` or `NoSuchMethod` of `oslo_messaging.rpc.dispatcher`,
+    /// which is what the reference raises.
     fn find(&self, request: &Request) -> Result<&Method, Failure> {
         let text = request.version.as_deref().unwrap_or(DEFAULT_VERSION);
         let requested: Option<Version> = text.parse().ok();

@@ -74,7 +74,7 @@ struct SharedTable {
     table: Mutex<QueueTable>,
 }
 
-/// The missing queues and the replies that wait for them.
+/// Everything that the lock protects, so that a queue and the sums over all queues change together.
 #[derive(Debug, Default)]
 struct QueueTable {
     /// By the name of the queue. An entry exists exactly while the queue has a prober or one is being handed over.
@@ -88,12 +88,12 @@ struct QueueTable {
 /// One queue that could not be reached, and the replies that wait for it.
 #[derive(Debug)]
 struct MissingQueue {
-    /// Identifies this absence. A prober of an earlier absence of the same queue carries another number and changes
-    /// nothing.
+    /// Identifies this absence. A prober of an earlier absence
+    /// of the same queue carries another number and changes nothing.
     since: u64,
     /// Oldest first, without the prober.
     waiting: VecDeque<Parked>,
-    /// With the prober.
+    /// Of the waiting replies and the prober together.
     amount: Amount,
     /// Ends the prober for want of room.
     no_room: CancellationToken,
@@ -111,8 +111,8 @@ struct Parked {
     turn: oneshot::Sender<Turn>,
 }
 
-/// The one reply that is tried while its queue is missing. Dropping it makes the reply that has waited longest the
-/// prober.
+/// The one reply that is tried while its queue is missing.
+/// Dropping it makes the reply that has waited longest the prober.
 pub(crate) struct Prober {
     shared: Arc<SharedTable>,
     queue: String,
@@ -120,8 +120,8 @@ pub(crate) struct Prober {
     since: u64,
     /// Length of its own body, which counts in the amount of the queue.
     bytes: usize,
-    /// How often the queue was probed.
-    /// It selects the wait before the next probe, and passes on to the next prober so that the waits keep growing.
+    /// Goes from prober to prober, so that the waits between probes keep growing.
+    /// It selects the wait before the next probe, from 250 ms to 5 s.
     probes: u32,
     /// Cancelled when other queues need the room. Shared with the table.
     no_room: CancellationToken,
@@ -136,9 +136,8 @@ pub(crate) struct Prober {
 /// The output is `Turn::Send`, `Turn::Probe` or `Turn::Fail`. It is `Turn::Fail` also if the sender was dropped,
 /// which happens when the whole queue had to make room.
 ///
-/// # Cancellation
-/// Dropping it removes the reply from the table. If the role of prober was already on its way, dropping passes that
-/// on.
+/// Cancellation: dropping it removes the reply from the table.
+/// If the role of prober was already on its way, dropping passes that on.
 pub(crate) struct WaitingReply {
     shared: Arc<SharedTable>,
     queue: String,
@@ -154,8 +153,8 @@ impl MissingQueues {
 
     /// The turn of a new reply of `bytes` to `queue`: it waits if the queue is known to be missing.
     ///
-    /// Call it before the first attempt. The reply may cost others their place: the oldest fail if a limit is
-    /// exceeded.
+    /// Call it before the first attempt.
+    /// The reply may cost others their place: the oldest fail if a limit is exceeded.
     pub(crate) fn turn(&self, queue: &str, bytes: usize) -> Turn {
         let mut table = self.0.lock();
         if !table.queues.contains_key(queue) {
@@ -169,8 +168,8 @@ impl MissingQueues {
 
     /// The turn of a reply that `queue` did not take: it is the prober, unless there is one.
     ///
-    /// Call it when the driver reported that no queue took the message. Older replies may lose their place, as with
-    /// `turn`.
+    /// Call it when the driver reported that no queue took the message.
+    /// Older replies may lose their place, as with `turn`.
     pub(crate) fn refused(&self, queue: &str, bytes: usize) -> Turn {
         let mut table = self.0.lock();
         let (turn, without_room) = if table.queues.contains_key(queue) {
@@ -187,7 +186,7 @@ impl MissingQueues {
 }
 
 impl Prober {
-    /// How long to wait before the next probe.
+    /// Returns the wait before the next probe, which the caller then makes.
     ///
     /// The wait grows from 250 ms to 5 s. Each call counts as one probe.
     pub(crate) fn next_wait(&mut self) -> Duration {
@@ -272,7 +271,7 @@ impl Drop for WaitingReply {
     }
 }
 
-/// What had to make room.
+/// Replies that lost their place because a limit was exceeded.
 ///
 /// Collected under the lock and failed after it.
 #[derive(Debug, Default)]
@@ -344,13 +343,13 @@ impl QueueTable {
         {
             without_room.0.extend(self.drop_oldest(queue));
         }
-        // Second limit: take from the queue with most waiting replies, so that one dead caller does not displace the
-        // others.
+        // Second limit: take from the queue with most waiting replies,
+        // so that one dead caller does not displace the others.
         while self.in_all.exceeds(limits.in_all) {
             let largest =
                 self.queues.iter().max_by_key(|(_, missing)| (missing.waiting.len(), u64::MAX - missing.since));
-            // The last reply of the last queue stays even above the limit: otherwise one large reply could never be
-            // sent.
+            // The last reply of the last queue stays even above the limit:
+            // otherwise one large reply could never be sent.
             let Some((largest, missing)) = largest.filter(|_| self.queues.len() > 1 || self.in_all.replies > 1) else {
                 break;
             };
@@ -425,6 +424,7 @@ impl Amount {
         self.bytes += bytes;
     }
 
+    /// Takes out one reply that was added with the same `bytes`.
     fn subtract(&mut self, bytes: usize) {
         self.replies -= 1;
         self.bytes -= bytes;

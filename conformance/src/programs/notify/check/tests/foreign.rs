@@ -59,8 +59,8 @@ impl Script {
 
 type Rules = Vec<&'static Rule>;
 
-/// The rules that are broken by a history of `listeners`, of which the first is up: those that count, and those that are
-/// excused.
+/// The rules that are broken by a history of `listeners`, of which the first is up:
+/// those that count, and those that are excused.
 fn judged_of(listeners: Vec<Listener>, write: impl Fn(&mut Script)) -> (Rules, Rules) {
     let mut script = Script { history: History::default() };
     let program = Program { listeners, ..Program::new() };

@@ -43,8 +43,8 @@ fn counted(handled: u64, dead: u64, dropped: u64) -> Happened {
     Happened::Counted(Counted { handled, dead, dropped })
 }
 
-/// What is broken if `then` happens between the confirmation of an event and the end of its only listener, which tries
-/// it twice.
+/// What is broken if `then` happens between the confirmation of an event and the
+/// end of its only listener, which tries it twice.
 fn broken(then: Vec<Happened>) -> Vec<&'static str> {
     broken_with(None, then)
 }
@@ -62,8 +62,8 @@ fn broken_with(limit: Option<Disturbance>, then: Vec<Happened>) -> Vec<&'static 
     rules
 }
 
-/// The same if connections are lost between what happens `before` and `after`; the places of runs in `after` are counted from
-/// its beginning.
+/// The same if connections are lost between what happens `before` and `after`; the places of
+/// runs in `after` are counted from its beginning.
 fn broken_over_a_cut(before: &[Happened], after: &[Happened]) -> Vec<&'static str> {
     let cut = [Happened::Begun(3), Happened::Cutting(3), Happened::Ended { step: 3, outcome: Ok(()) }];
     let later = before.len() + cut.len();
@@ -121,10 +121,10 @@ fn an_event_may_come_again_over_a_cut_and_must_still_be_handled() {
     let handled = [ran(1, true), answered(0, Handled)];
     assert_eq!(broken_over_a_cut(&[], &handled), [""; 0]);
     assert_eq!(broken_over_a_cut(&[], &[]), ids(&[&rules::NOT_LOST]));
-    // One listener knows what it has and what it had.
+    // The duplicate filter of one listener knows each event that it works on or has handled.
     assert_eq!(broken_over_a_cut(&[ran(1, false), answered(0, Handled)], &handled), ids(&[&rules::ONCE]));
     assert_eq!(broken_over_a_cut(&[ran(1, false)], &handled), ids(&[&rules::ONE_HAS_IT]));
-    // What it gave up may come again, and the letter that it wrote may be there twice.
+    // An event that it gave up may come again, so its dead letter may be in the queue twice.
     let given_up = [ran(1, false), answered(0, Failed), ran(2, false), answered(2, Failed)];
     assert_eq!(broken_over_a_cut(&given_up, &[dead(2), dead(2)]), [""; 0]);
     assert_eq!(broken_over_a_cut(&given_up, &[]), ids(&[&rules::DEAD]));
@@ -168,7 +168,7 @@ fn an_endlessly_requeued_event_is_a_dead_letter_where_deliveries_are_limited() {
     assert_eq!(limited(returned(3, vec![counted(0, 0, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0)])), ids(&[&rules::NOT_LOST, &rules::SUMS]));
     assert_eq!(limited(returned(4, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
-    // An event that was not requeued that often is not at its limit, and without a limit none is.
+    // After one requeue an event is below its limit; without a limit no event reaches one.
     assert_eq!(limited(returned(1, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(limited(returned(3, vec![counted(0, 1, 0), at_limit(2)])), ids(&[&rules::AT_LIMIT]));
     assert_eq!(broken(returned(3, vec![counted(0, 1, 0), at_limit(3)])), ids(&[&rules::AT_LIMIT]));

@@ -257,7 +257,7 @@ fn requests_dropped_by_a_hurried_stop_are_counted_and_answered() {
     let not_run = || Outcome::Raised { class: "RequestNotRun".to_owned(), message: String::new() };
     assert_eq!(hurried(1, not_run()), [] as [&Rule; 0]);
     assert_eq!(hurried(2, not_run()), [] as [&Rule; 0]);
-    // The cast, which never ran; and more than there was.
+    // The counter misses the cast, which never ran; or it counts more requests than there were.
     assert_eq!(hurried(0, not_run()), [&rules::SUMS]);
     assert_eq!(hurried(3, not_run()), [&rules::SUMS]);
     // Server 1 is up, and the caller got no answer.
