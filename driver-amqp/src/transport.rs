@@ -34,9 +34,9 @@ use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::supervisor::Supervisor;
 use crate::listener::AmqpListener;
-use crate::properties;
+use crate::publish::checked_publish::CheckedPublish;
 use crate::publish::destinations::{Destinations, Prerequisite};
-use crate::publish::job::{AbandonFlag, CheckedPublish, PublishJob, if_refused};
+use crate::publish::job::{AbandonFlag, PublishJob};
 use crate::publish::publisher::Publisher;
 use crate::short_string::check_name;
 use crate::topology::Declarer;
@@ -187,18 +187,6 @@ impl AmqpTransport {
         &others[index]
     }
 
-    /// `TooLarge` for a body over `max_message_size`, before a broker closes the channel for it.
-    /// RabbitMQ closes the channel for a body over its own limit, which would delay every other publish on it.
-    fn check_size(&self, message: &Message) -> Result<()> {
-        if message.body.len() <= self.inner.config.max_message_size {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::TooLarge, "publish")
-            .with_executed(Executed::No)
-            .with_context("bytes", message.body.len())
-            .with_context("limit", self.inner.config.max_message_size))
-    }
-
     /// Opens a subscription on the current link, and on the next one if that is lost meanwhile.
     /// While the channel limit is tight, it first lets the existing
     /// listeners resubscribe, for at most `request_timeout`.
@@ -287,37 +275,10 @@ impl Transport for AmqpTransport {
     async fn publish(&self, to: &Address, message: Message, options: &PublishOptions) -> Result<()> {
         let current = &self.inner.current;
         current.check_open("publish")?;
-        // Before the size is checked: the broker's limit is for the compressed body.
-        let message = self.inner.config.compressed(message);
-        self.check_size(&message)?;
-        if options.deadline.has_passed() {
-            return Err(current.deadline_error("publish", Executed::No));
-        }
-        let (exchange, prerequisite) = (to.exchange(), Prerequisite::of(to, options.ensure_queue));
         if options.declare_only {
-            return self.declare(&prerequisite, options.deadline).await;
+            return self.declare(&Prerequisite::of(to, options.ensure_queue), options.deadline).await;
         }
-        let header_bytes = properties::header_bytes(&message);
-        if let Some(link) = current.state().link() {
-            // The message may be sent on a later link with another frame limit, so the publisher checks
-            // it again.
-            properties::check_frame(header_bytes, link.publishing.frame_max())?;
-        }
-        let routing_key = to.routing_key();
-        check_name("exchange", &exchange.name)?;
-        check_name("routing_key", &routing_key)?;
-        properties::check(&message)?;
-        let publish = Arc::new(CheckedPublish {
-            // The publisher makes this queue, so a publish that misses it must not be lost.
-            mandatory: options.mandatory || prerequisite.has_queue(),
-            persistent: !matches!(to, Address::Direct { .. }) || self.inner.config.writes_replies(),
-            if_refused: if_refused(to, &self.inner.config),
-            message,
-            header_bytes,
-            exchange,
-            routing_key,
-            prerequisite,
-        });
+        let publish = Arc::new(CheckedPublish::new(&self.inner, to, message, options)?);
         let abandon_flag = Arc::new(AbandonFlag::default());
         let publishing = async {
             let sent = self.send(Arc::clone(&publish), &abandon_flag, options.deadline).await;

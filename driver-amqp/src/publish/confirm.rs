@@ -8,7 +8,7 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 
 use crate::connection::channel::Channel;
 use crate::properties;
-use crate::publish::job::CheckedPublish;
+use crate::publish::checked_publish::CheckedPublish;
 use crate::publish::unconfirmed::Sequence;
 
 /// What lapin reported of one publish, which decides whether it may be sent again.

@@ -146,7 +146,8 @@ impl Destinations {
         // Callers queue in the order of their first polls. Tokio's cooperative budget would break it after
         // the 128th.
         let turn = unconstrained(Arc::clone(&entry.turn).lock_owned()).await;
-        let declared = self.complete(&entry, prerequisite, deadline).await?;
+        // Boxed: the future of each publish would have room for it, and few declare anything.
+        let declared = Box::pin(self.complete(&entry, prerequisite, deadline)).await?;
         Ok(DeclarationTurn { declared, _place: Some((turn, place)) })
     }
 

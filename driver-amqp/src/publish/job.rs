@@ -3,38 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use oslo_messaging::driver::{Address, Exchange, Message};
 use oslo_messaging::{Executed, Result};
 use tokio::sync::oneshot;
 
-use crate::config::AmqpConfig;
 use crate::link::state_machine::Generation;
-use crate::publish::destinations::Prerequisite;
-
-/// A message that was checked and is sent as often as necessary.
-/// It never changes after `Transport::publish` built it, so a resent message is identical, its id included.
-///
-/// lapin takes names and properties by value. They are made for each send, and are not kept here to be cloned.
-#[derive(Debug)]
-pub(crate) struct CheckedPublish {
-    /// With its type, which decides what a missing exchange means. Its name has at most 255 bytes.
-    pub(crate) exchange: Exchange,
-    /// At most 255 bytes.
-    pub(crate) routing_key: String,
-    /// What must be declared on the link before it is sent.
-    pub(crate) prerequisite: Prerequisite,
-    /// Whether the broker returns it if no queue takes it. Always set if the publisher declares the queue.
-    pub(crate) mandatory: bool,
-    /// Whether it has the delivery mode 2, with which a durable queue keeps it over a restart of the broker.
-    pub(crate) persistent: bool,
-    /// What a refusal by the broker means for the execution.
-    /// Decided when the publish is built, because the address is not kept.
-    pub(crate) if_refused: Executed,
-    /// Its body is compressed already, if the configuration says so. A returned message is matched by its id.
-    pub(crate) message: Message,
-    /// The bytes of the headers. Each link has its own limit for them.
-    pub(crate) header_bytes: usize,
-}
+use crate::publish::checked_publish::CheckedPublish;
 
 /// A publish that waits for its turn or its confirm, with the caller that waits for the result.
 #[derive(Debug)]
@@ -50,22 +23,6 @@ pub(crate) struct PublishJob {
     /// The generation of the link on which its prerequisite was declared.
     /// At 0, or on any other link, the publisher declares it again before the send.
     pub(crate) declared: Generation,
-}
-
-/// What a refusal by the broker means for a message to this address.
-///
-/// If several queues match, the others may have the message.
-/// A classic queue delivers a message before it is on disk,
-/// and if its process dies, every unconfirmed message is refused.
-/// A quorum queue refuses only what it has not accepted: because it is full or has no leader.
-/// The type of a reply queue is known to its owner only;
-/// for the queues of servers the configuration tells, because the publisher does not declare them.
-pub(crate) fn if_refused(to: &Address, config: &AmqpConfig) -> Executed {
-    let replicated = match to {
-        Address::Topic { .. } | Address::Server { .. } | Address::Queue { .. } => config.quorum_queues,
-        Address::Fanout { .. } | Address::Notification { .. } | Address::Direct { .. } => false,
-    };
-    if replicated { Executed::No } else { Executed::Maybe }
 }
 
 /// The message is not sent, or certainly did not arrive.
@@ -106,24 +63,6 @@ impl AbandonFlag {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_one_quorum_queue_refuses_has_certainly_reached_no_consumer() {
-        let [exchange, topic] = ["x", "t"].map(str::to_owned);
-        let event = Address::Notification { exchange: exchange.clone(), topic: topic.clone(), priority: "info".into() };
-        let server = Address::Server { exchange: exchange.clone(), topic: topic.clone(), server: "s".into() };
-        for (to, replicated) in [
-            (Address::Fanout { topic: topic.clone() }, Executed::Maybe),
-            (event, Executed::Maybe),
-            (Address::Direct { queue: "reply".into() }, Executed::Maybe),
-            (Address::Topic { exchange, topic }, Executed::No),
-            (server, Executed::No),
-            (Address::Queue { name: "q".into() }, Executed::No),
-        ] {
-            assert_eq!(if_refused(&to, &AmqpConfig::quorum()), replicated, "{to}");
-            assert_eq!(if_refused(&to, &AmqpConfig::default()), Executed::Maybe, "{to}");
-        }
-    }
 
     #[test]
     fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::publish::job::{CheckedPublish, PublishJob};
+use crate::publish::checked_publish::CheckedPublish;
+use crate::publish::job::PublishJob;
 
 /// The number of a publish on its channel, from 1.
 /// lapin numbers the same way, and so does the delivery tag of the broker's confirms.
