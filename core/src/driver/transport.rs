@@ -19,6 +19,7 @@ use crate::{Deadline, Result};
 /// By when one publish must end, and what it declares or demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, and any of them may be set together")]
 pub struct PublishOptions {
     /// When the publish must have ended; the wait for a connection counts too.
     pub deadline: Deadline,
@@ -28,13 +29,16 @@ pub struct PublishOptions {
     pub ensure_queue: bool,
     /// Declare what the address needs, with an [`Address::Queue`] that queue, and send nothing. Default: no.
     pub declare_only: bool,
+    /// The message is the reply to a call, or a heartbeat of one. A driver may leave it to the broker's memory, since its
+    /// caller waits for it no longer than its timeout. Default: no, and a durable queue keeps the message on disk.
+    pub reply: bool,
 }
 
 impl PublishOptions {
     /// A publish that may go nowhere and declares nothing.
     #[must_use]
     pub fn by(deadline: Deadline) -> Self {
-        Self { deadline, mandatory: false, ensure_queue: false, declare_only: false }
+        Self { deadline, mandatory: false, ensure_queue: false, declare_only: false, reply: false }
     }
 
     /// Asks for an error if no queue is bound.
@@ -48,6 +52,13 @@ impl PublishOptions {
     #[must_use]
     pub fn ensure_queue(mut self) -> Self {
         self.ensure_queue = true;
+        self
+    }
+
+    /// Says that the message is a reply, which need not outlive the broker.
+    #[must_use]
+    pub fn reply(mut self) -> Self {
+        self.reply = true;
         self
     }
 

@@ -60,7 +60,8 @@ impl CheckedPublish {
         Ok(Self {
             // The publisher makes this queue, so a publish that misses it must not be lost.
             mandatory: options.mandatory || prerequisite.has_queue(),
-            persistent: !matches!(to, Address::Direct { .. }) || inner.config.writes_replies(),
+            // Not by the address: an event goes back to its queue by the queue's name too.
+            persistent: !options.reply || inner.config.writes_replies(),
             if_refused: if_refused(to, &inner.config),
             message,
             header_bytes,

@@ -165,17 +165,7 @@ async fn looked_at(config: AmqpConfig) {
 
 /// Looks at three dead letters of `topic` fifty times.
 async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
-    let bus = Bus::new(stage.connect_with(config).await);
-    let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
-        Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
-    });
-    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
-    let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
-    let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
-    let queue = format!("{topic}.info");
-    tell(&bus, topic, 0..3).await;
-    arrived(stage, &format!("{queue}.dead"), 3).await;
-    listener.shutdown(soon()).await.expect("it ends");
+    let (bus, queue) = (dead_letters(stage, topic, config, 3).await, format!("{topic}.info"));
     for round in 0..50 {
         let mut letters = DeadLetters::open(&bus, &queue, soon()).await.expect("they open");
         let letter = letters.next(ARRIVE).await.expect("letters");
@@ -192,6 +182,21 @@ async fn look(stage: &Stage, topic: &str, config: AmqpConfig) {
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2]);
     letters.close(soon()).await.expect("they close");
+}
+
+/// So many events of `topic` become dead letters; nothing listens any more. Returns the bus that listened.
+pub(crate) async fn dead_letters(stage: &Stage, topic: &str, config: AmqpConfig, count: u64) -> Bus {
+    let bus = Bus::new(stage.connect_with(config).await);
+    let failing = NotificationEndpoint::new(()).on(Priority::Info, "*", async |_: Arc<()>, _: Event<Value>| {
+        Err::<(), _>(Failure::new("shop", "OutOfStock", "none left"))
+    });
+    let policy = oslo_messaging::notify::FailurePolicy::default().with_attempts(1);
+    let builder = NotificationListener::builder(&bus).target(Target::topic(topic)).endpoint(failing);
+    let listener = builder.on_failure(policy).start(soon()).await.expect("it starts");
+    tell(&bus, topic, 0..count).await;
+    arrived(stage, &format!("{topic}.info.dead"), count).await;
+    listener.shutdown(soon()).await.expect("it ends");
+    bus
 }
 
 fn number(letter: &DeadLetter) -> u64 {

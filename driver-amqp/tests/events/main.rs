@@ -8,6 +8,7 @@ mod limit;
 mod moving;
 mod outbox;
 mod policy;
+mod replay;
 mod slow;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ const CASES: &[Case] = &[
     ("limit_dead_letters_stay_in_a_queue_that_has_a_limit", || {
         Box::pin(limit::of_dead_letters_in_a_queue_with_a_limit())
     }),
+    ("replay_an_event_is_written_to_the_disk", || Box::pin(replay::an_event_is_written_to_the_disk())),
     ("the_documented_policies_keep_the_oldest_dead_letters", || Box::pin(policy::as_documented())),
     ("moving_without_the_right_to_declare_stops_no_other_event", || Box::pin(moving::that_the_user_may_not_declare())),
     ("moving_an_event_whose_headers_fill_a_frame", || Box::pin(moving::whose_headers_fill_a_frame())),

@@ -122,6 +122,7 @@ const CASES: &[Case] = &cases! {
     properties:
         they_are_the_reference_s_and_an_id,
         replies_are_written_to_the_disk_where_shared_queues_are_durable,
+        what_is_no_reply_is_written_to_the_disk_also_by_the_name_of_its_queue,
         headers_and_expiration_travel_as_the_reference_writes_them,
         an_expiration_longer_than_the_broker_takes_is_its_longest;
     quiet:

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use oslo_messaging::driver::{Address, Message, Transport};
+use oslo_messaging::driver::{Address, Message, PublishOptions, Transport};
 use oslo_messaging_amqp::AmqpConfig;
 
 use testkit::stage::{Stage, options};
@@ -18,10 +18,7 @@ pub(crate) async fn they_are_the_reference_s_and_an_id() {
 /// A reply waits in the queue of its caller for as long as a connection takes to come back, and its caller for no longer
 /// than its timeout.
 pub(crate) async fn replies_are_written_to_the_disk_where_shared_queues_are_durable() {
-    let mode = async |config: AmqpConfig| {
-        let reply = Address::Direct { queue: "bare".into() };
-        *read(config, &reply, Message::new("{}")).await.delivery_mode()
-    };
+    let mode = async |config| mode_by_name(config, options().mandatory().reply()).await;
     let unwritten = [AmqpConfig::default(), AmqpConfig::durable().with_persistent_replies(false)];
     let written = [
         AmqpConfig::durable(),
@@ -33,6 +30,13 @@ pub(crate) async fn replies_are_written_to_the_disk_where_shared_queues_are_dura
     }
     for config in written {
         assert_eq!(mode(config).await, Some(2));
+    }
+}
+
+/// Such as an event that goes back to its queue: it was confirmed, so a restart of the broker must not lose it.
+pub(crate) async fn what_is_no_reply_is_written_to_the_disk_also_by_the_name_of_its_queue() {
+    for config in [AmqpConfig::default(), AmqpConfig::durable().with_persistent_replies(false)] {
+        assert_eq!(mode_by_name(config, options().mandatory()).await, Some(2));
     }
 }
 
@@ -62,17 +66,24 @@ fn reference() -> BasicProperties {
 
 /// The properties of `message`, published by its queue's name.
 async fn on_the_wire(message: Message) -> BasicProperties {
-    read(AmqpConfig::default(), &Address::Queue { name: "bare".into() }, message).await
+    let to = Address::Queue { name: "bare".into() };
+    read(AmqpConfig::default(), &to, message, options().mandatory()).await
+}
+
+/// The delivery mode of a message that is published by the name of its queue.
+async fn mode_by_name(config: AmqpConfig, options: PublishOptions) -> Option<u8> {
+    let to = Address::Direct { queue: "bare".into() };
+    *read(config, &to, Message::new("{}"), options).await.delivery_mode()
 }
 
 /// The properties of `message`, published to `to`, which is the queue `bare`.
-async fn read(config: AmqpConfig, to: &Address, message: Message) -> BasicProperties {
+async fn read(config: AmqpConfig, to: &Address, message: Message, options: PublishOptions) -> BasicProperties {
     let stage = Stage::shared().await;
     let transport = stage.connect_with(config).await;
     let bare = stage.bare().await;
     let channel = bare.create_channel().await.expect("a channel");
     channel.queue_declare("bare".into(), QueueDeclareOptions::durable(), FieldTable::default()).await.expect("a queue");
-    transport.publish(to, message, &options().mandatory()).await.expect("a publish");
+    transport.publish(to, message, &options).await.expect("a publish");
     let got = channel.basic_get("bare".into(), BasicGetOptions::default()).await.expect("an answer");
     got.expect("a message").delivery.properties
 }

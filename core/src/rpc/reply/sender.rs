@@ -227,7 +227,7 @@ impl ReplySender {
     ///
     /// Errors: what the driver reports of this one attempt.
     async fn publish(&self, address: &Address, message: &Message, by: Deadline) -> Result<()> {
-        let options = PublishOptions::by(by).mandatory();
+        let options = PublishOptions::by(by).mandatory().reply();
         self.transport.publish(address, message.clone(), &options).await
     }
 
@@ -241,7 +241,7 @@ impl ReplySender {
         let reply = Reply::heartbeat(to.msg_id.clone(), fresh_unique_id());
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
-        let options = PublishOptions::by(Deadline::after(every)).mandatory();
+        let options = PublishOptions::by(Deadline::after(every)).mandatory().reply();
         self.transport.publish(&address, message, &options).await
     }
 }
