@@ -25,6 +25,11 @@ use crate::{Error, ErrorKind, Failure, RemoteError};
 /// let failure = Failure::from(OutOfStock { code: 7 });
 /// assert_eq!(failure.to_string(), "shop.errors.OutOfStock: out of stock");
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method: it has no Python name",
+    label = "not an `Exception`",
+    note = "derive `oslo_messaging::Exception` for it, return `Failure`, or return `Internal`, which takes any error by `?`"
+)]
 pub trait Exception {
     /// The exception that the caller gets. `?` in a handler calls this.
     fn failure(&self) -> Failure;
@@ -39,6 +44,21 @@ impl<E: Exception> From<E> for Failure {
 impl Exception for Infallible {
     fn failure(&self) -> Failure {
         match *self {}
+    }
+}
+
+impl<E: Exception + ?Sized> Exception for &E {
+    fn failure(&self) -> Failure {
+        (**self).failure()
+    }
+}
+
+/// So that a method that cannot fail can be called through a typed client: its exceptions are none of the method's.
+impl<'a> TryFrom<&'a RemoteError> for Infallible {
+    type Error = &'a RemoteError;
+
+    fn try_from(remote: &'a RemoteError) -> Result<Self, Self::Error> {
+        Err(remote)
     }
 }
 

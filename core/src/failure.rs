@@ -68,9 +68,12 @@ impl Failure {
     }
 
     /// The exception for an error that does not implement [`Exception`](crate::Exception):
-    /// a `RuntimeError` with its text; its sources make the traceback.
+    /// a `RuntimeError` with its text; its sources make the traceback. Text alone is an error as well.
+    ///
+    /// A method that returns `Result<T, Internal>` makes one of any error by `?`: see [`Internal`](crate::Internal).
     #[must_use]
-    pub fn internal(error: impl StdError) -> Self {
+    pub fn internal<'a>(error: impl Into<Box<dyn StdError + Send + Sync + 'a>>) -> Self {
+        let error = error.into();
         let message = error.to_string();
         let mut causes = vec![message.clone()];
         // The message is the error's own text; its sources go into the traceback.

@@ -88,6 +88,7 @@
 //! |---|---|
 //! | `oslo_messaging_calls_total{outcome}` | calls that ended |
 //! | `oslo_messaging_call_seconds` | seconds per call, from the request to the decoded result |
+//! | `oslo_messaging_arguments_dropped_total` | optional arguments that were left out because the version cap is below them |
 //! | `oslo_messaging_casts_total{outcome}` | casts and fanouts that the bus took, or that failed; whether a method ran is not known |
 //! | `oslo_messaging_requests_total{outcome}` | requests that a server ran or refused: `ok`, `expected_failure`, `failure`, `aborted`, `refused` (redelivered), and, where no method ran, `unknown_namespace`, `unsupported_version`, `unknown_method`, `bad_arguments` |
 //! | `oslo_messaging_request_seconds` | seconds per request, without sending the reply |
@@ -116,7 +117,10 @@ pub mod driver;
 mod error;
 mod exception;
 mod excerpt;
+#[doc(hidden)]
+pub mod expansion;
 mod failure;
+mod internal;
 mod lifecycle;
 pub mod notify;
 mod panic;
@@ -138,11 +142,12 @@ pub use driver::{Health, State};
 pub use error::{Error, ErrorKind, Executed, Result};
 pub use exception::Exception;
 pub use failure::Failure;
+pub use internal::Internal;
 pub use notify::{BackgroundNotifier, Event, NotificationEndpoint, NotificationListener, Notifier, Priority};
 pub use payload::Payload;
 pub use remote_error::RemoteError;
 pub use retry::Retry;
-pub use rpc::{Endpoint, RpcClient, RpcServer};
+pub use rpc::{CallError, Endpoint, RpcClient, RpcServer};
 pub use serializer::Serializer;
 pub use target::Target;
 

@@ -182,7 +182,7 @@ impl Transport for FakeTransport {
             for (queue, plan) in queues.into_iter().zip(&plans) {
                 state.consume(queue, channel, plan.lifetime == Lifetime::Private);
             }
-            Ok((channel, Arc::clone(&state.channels[&channel].mailbox)))
+            Ok::<_, Error>((channel, Arc::clone(&state.channels[&channel].mailbox)))
         })?;
         let address = subscription.address(&unique);
         Ok(Box::new(FakeListener { broker: Arc::clone(&self.broker), channel, mailbox, address }))

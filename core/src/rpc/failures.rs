@@ -9,6 +9,7 @@
 //! | `RequestRedelivered` | the server refuses redelivered requests | `Maybe` |
 //! | `RequestFailed` | a layer, the serializer or the delivery limit failed it | `Maybe` |
 
+use super::dispatch::service::BoxError;
 use super::reply::reply_to::ReplyTo;
 use super::unique_id::fresh_unique_id;
 use crate::{Executed, Failure, Payload, RemoteError, wire};
@@ -26,8 +27,8 @@ const NOT_RUN: &str = "RequestNotRun";
 const CALL: &str = "msg_id";
 
 /// The failure of a request that something around the method has failed with `error`.
-pub(super) fn failed(error: impl std::error::Error) -> Failure {
-    Failure::internal(error).renamed(MODULE, FAILED)
+pub(super) fn failed(error: impl Into<BoxError>) -> Failure {
+    Failure::internal(error.into()).renamed(MODULE, FAILED)
 }
 
 /// For a request that the broker marked as redelivered: its first delivery may have run.

@@ -11,6 +11,7 @@ mod server;
 mod unique_id;
 
 pub use self::client::RpcClient;
+pub use self::client::call_error::CallError;
 pub use self::dispatch::endpoint::Endpoint;
 pub use self::dispatch::request::{Extensions, Reply, Request};
 pub use self::dispatch::service::{BoxError, RpcService};

@@ -151,7 +151,7 @@ impl SubscriptionOpener {
                 Some(_) => declarer.bindings(&plan).await?,
                 None => self.make(&mut declarer, &plan).await?,
             }
-            Ok(found.map_or(0, |queue| queue.consumers))
+            Ok::<_, Error>(found.map_or(0, |queue| queue.consumers))
         };
         let consumers = link.consuming.first().run_until(deadline, "subscribe", renewing).await??;
         Ok((!is_stream(&plan, config)).then_some(consumers))

@@ -4,6 +4,7 @@
 //! it and waits for the reply. A cast ends when the broker has confirmed the request.
 
 mod call;
+pub(super) mod call_error;
 mod outgoing_request;
 
 use std::pin::pin;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::call::Call;
-use self::outgoing_request::OutgoingRequest;
+use self::outgoing_request::{Interface, OutgoingRequest};
 use super::observe::Meter;
 use super::unique_id::UniqueId;
 use super::{arguments, observe};
@@ -92,7 +93,40 @@ impl RpcClient {
         // Pinned here: each `async fn` that takes it by value would keep room for it.
         let work = pin!(
             async {
-                let result = self.call_text(id, context, method, Payload::arguments(args)?).await?;
+                let interface = self.interface();
+                let result = self.call_text(id, context, interface, method, Payload::arguments(args)?).await?;
+                result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
+            }
+            .instrument(span)
+        );
+        meter.ended(work.await)
+    }
+
+    /// As [`call`](Self::call), of a method in `namespace` that needs `version` of its interface, `major.minor`.
+    ///
+    /// For a client whose calls differ in version, as that of a service trait; [`prepare`](Self::prepare) would copy
+    /// the client for each call.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); also [`InvalidTarget`](ErrorKind::InvalidTarget) if the client's target has a namespace
+    /// or a version of its own.
+    ///
+    /// # Cancellation
+    /// As [`call`](Self::call).
+    pub async fn call_at<R: DeserializeOwned>(
+        &self,
+        context: &Context,
+        namespace: Option<&str>,
+        version: &str,
+        method: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<R> {
+        let (id, meter) = (CallId::fresh(), Meter::of_call());
+        let span = observe::call(&self.target, method, id);
+        let work = pin!(
+            async {
+                let interface = self.interface_at(namespace, version)?;
+                let result = self.call_text(id, context, interface, method, Payload::arguments(args)?).await?;
                 result.decode().map_err(|error| error.with_executed(Executed::Yes).with_context("method", method))
             }
             .instrument(span)
@@ -110,19 +144,26 @@ impl RpcClient {
     pub async fn call_payload(&self, context: &Context, method: &str, args: Payload) -> Result<Payload> {
         let (id, meter) = (CallId::fresh(), Meter::of_call());
         let span = observe::call(&self.target, method, id);
-        let work = pin!(self.call_text(id, context, method, args).instrument(span));
+        let work = pin!(self.call_text(id, context, self.interface(), method, args).instrument(span));
         meter.ended(work.await)
     }
 
     /// A call with JSON in and out: checks the target, runs the call, and translates the result.
-    async fn call_text(&self, id: CallId, context: &Context, method: &str, args: Payload) -> Result<Payload> {
+    async fn call_text(
+        &self,
+        id: CallId,
+        context: &Context,
+        interface: Interface<'_>,
+        method: &str,
+        args: Payload,
+    ) -> Result<Payload> {
         let started = Instant::now();
         if self.target.fanout {
             return Err(self.invalid("call", "a call has one answer, so it cannot be a fanout"));
         }
-        let address = self.checked_address()?;
+        let address = self.checked_address(interface)?;
         let deadline = self.deadline(context);
-        let request = self.request(context, method, args, UniqueId::fresh())?;
+        let request = self.request(context, interface, method, args, UniqueId::fresh())?;
         let result = Call { client: self, id, method, address, deadline, started }.run(request).await?;
         match &self.serializer {
             Some(serializer) => serializer
@@ -150,7 +191,36 @@ impl RpcClient {
     pub async fn cast(&self, context: &Context, method: &str, args: &(impl Serialize + ?Sized)) -> Result<()> {
         let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
         let span = observe::cast(&self.target, method, id.as_str());
-        let work = async { self.cast_text(&id, context, method, Payload::arguments(args)?).await };
+        let work = async {
+            let interface = self.interface();
+            self.cast_text(&id, context, interface, method, Payload::arguments(args)?).await
+        };
+        let work = pin!(work.instrument(span));
+        meter.ended(work.await)
+    }
+
+    /// As [`cast`](Self::cast), to a method in `namespace` that needs `version` of its interface, `major.minor`.
+    ///
+    /// # Errors
+    /// As [`cast`](Self::cast); also [`InvalidTarget`](ErrorKind::InvalidTarget) if the client's target has a namespace
+    /// or a version of its own.
+    ///
+    /// # Cancellation
+    /// As [`cast`](Self::cast).
+    pub async fn cast_at(
+        &self,
+        context: &Context,
+        namespace: Option<&str>,
+        version: &str,
+        method: &str,
+        args: &(impl Serialize + ?Sized),
+    ) -> Result<()> {
+        let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
+        let span = observe::cast(&self.target, method, id.as_str());
+        let work = async {
+            let interface = self.interface_at(namespace, version)?;
+            self.cast_text(&id, context, interface, method, Payload::arguments(args)?).await
+        };
         let work = pin!(work.instrument(span));
         meter.ended(work.await)
     }
@@ -177,16 +247,23 @@ impl RpcClient {
     pub async fn cast_payload(&self, context: &Context, method: &str, args: Payload) -> Result<()> {
         let (id, meter) = (UniqueId::fresh(), Meter::of_cast());
         let span = observe::cast(&self.target, method, id.as_str());
-        let work = pin!(self.cast_text(&id, context, method, args).instrument(span));
+        let work = pin!(self.cast_text(&id, context, self.interface(), method, args).instrument(span));
         meter.ended(work.await)
     }
 
     /// Casts JSON arguments. Every attempt carries the same `unique_id`, by which servers drop a repetition.
-    async fn cast_text(&self, unique_id: &UniqueId, context: &Context, method: &str, args: Payload) -> Result<()> {
-        let address = self.checked_address()?;
+    async fn cast_text(
+        &self,
+        unique_id: &UniqueId,
+        context: &Context,
+        interface: Interface<'_>,
+        method: &str,
+        args: Payload,
+    ) -> Result<()> {
+        let address = self.checked_address(interface)?;
         // Not bounded by the deadline of the context: no caller waits for the effect of a cast.
         let deadline = Deadline::after(self.timeout);
-        let message = self.request(context, method, args, *unique_id)?.into_message(None, None);
+        let message = self.request(context, interface, method, args, *unique_id)?.into_message(None, None);
         let options = self.publish_options(&address, deadline, false);
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
         // One server has a cast in its queue or none has; but a fanout that the bus refuses may have reached some
@@ -361,14 +438,27 @@ impl RpcClient {
         context.deadline().map_or(own, |callers| callers.min(own))
     }
 
+    /// The interface that the client's target names.
+    fn interface(&self) -> Interface<'_> {
+        Interface { namespace: self.target.namespace.as_deref(), version: self.target.version.as_deref() }
+    }
+
+    /// An interface that the caller names, so that the target must name none.
+    fn interface_at<'a>(&self, namespace: Option<&'a str>, version: &'a str) -> Result<Interface<'a>> {
+        if self.target.namespace.is_some() || self.target.version.is_some() {
+            return Err(self.invalid("send", "each method has its namespace and version, so the target has none"));
+        }
+        Ok(Interface { namespace, version: Some(version) })
+    }
+
     /// The address of the target, if version and version cap permit the message.
-    fn checked_address(&self) -> Result<Address> {
-        if let Some(version) = &self.target.version {
+    fn checked_address(&self, interface: Interface<'_>) -> Result<Address> {
+        if let Some(version) = interface.version {
             version.parse::<Version>()?;
         }
-        if !self.can_send_version(self.target.version.as_deref())? {
+        if !self.can_send_version(interface.version)? {
             return Err(Error::new(ErrorKind::VersionCap, "send")
-                .with_context("version", self.target.version.as_deref().unwrap_or("none"))
+                .with_context("version", interface.version.unwrap_or("none"))
                 .with_context("version_cap", self.version_cap.as_deref().unwrap_or("none")));
         }
         self.target.address(&self.bus.0.default_exchange)
@@ -380,12 +470,13 @@ impl RpcClient {
     fn request<'a>(
         &'a self,
         context: &Context,
+        interface: Interface<'a>,
         method: &'a str,
         args: Payload,
         unique_id: UniqueId,
     ) -> Result<OutgoingRequest<'a>> {
         let (args, context) = self.serialize(context, args).map_err(|error| error.with_executed(Executed::No))?;
-        Ok(OutgoingRequest { client: self, method, args, context, unique_id })
+        Ok(OutgoingRequest { client: self, interface, method, args, context, unique_id })
     }
 
     /// Translates each argument, with the context as it is, and then the context.

@@ -79,7 +79,7 @@ where
 fn failure_of(error: BoxError) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,
-        Err(error) => failed(&*error),
+        Err(error) => failed(error),
     }
 }
 

@@ -141,9 +141,9 @@ impl RpcServer {
 }
 
 impl RpcServerBuilder {
-    /// Adds an endpoint; the first that fits a request takes it.
-    pub fn endpoint<S: Send + Sync + 'static>(mut self, endpoint: Endpoint<S>) -> Self {
-        self.dispatcher = self.dispatcher.endpoint(endpoint);
+    /// Adds an endpoint, or the service that becomes one; the first that fits a request takes it.
+    pub fn endpoint<S: Send + Sync + 'static>(mut self, endpoint: impl Into<Endpoint<S>>) -> Self {
+        self.dispatcher = self.dispatcher.endpoint(endpoint.into());
         self
     }
 
