@@ -144,6 +144,8 @@ pub use exception::Exception;
 pub use failure::Failure;
 pub use internal::Internal;
 pub use notify::{BackgroundNotifier, Event, NotificationEndpoint, NotificationListener, Notifier, Priority};
+#[cfg(feature = "macros")]
+pub use oslo_messaging_macros::{Exception, endpoint, service};
 pub use payload::Payload;
 pub use remote_error::RemoteError;
 pub use retry::Retry;

@@ -48,6 +48,60 @@ fn a_call_with_a_text_of_256_bytes_on_the_fake_allocates_at_most_so_often() {
     drop(server);
 }
 
+/// The same method as [`Text`] has it, as a service.
+#[oslo_messaging::service]
+trait Echo {
+    async fn echo(&self, context: Context, s: String) -> Result<String, Infallible>;
+}
+
+struct Host;
+
+impl Echo for Host {
+    async fn echo(&self, _: Context, s: String) -> Result<String, Infallible> {
+        Ok(s)
+    }
+}
+
+#[test]
+fn a_call_through_a_service_allocates_what_one_through_the_table_below_it_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let bus = runtime.block_on(async { Bus::new(FakeBroker::new().transport()) });
+    let soon = Deadline::after(Duration::from_secs(60));
+    let table = Endpoint::new(Host)
+        .method("echo", async |host: Arc<Host>, context: Context, text: Text| host.echo(context, text.s).await);
+    let server = |topic| RpcServer::builder(&bus, Target::topic(topic).server("s"));
+    let servers = runtime.block_on(async {
+        let service = server("service").endpoint(EchoEndpoint::new(Host)).start(soon).await;
+        (server("table").endpoint(table).start(soon).await.unwrap(), service.unwrap())
+    });
+    let (table, service) =
+        (RpcClient::new(&bus, Target::topic("table").version("1.0")), EchoClient::new(&bus, Target::topic("service")));
+    let context = Context::new();
+    let text = || "x".repeat(256);
+    let through_table = async |_| table.call::<String>(&context, "echo", &Text { s: text() }).await.unwrap();
+    let through_service = async |_| service.echo(&context, text()).await.unwrap();
+    let table = counted(&runtime, through_table);
+    let service = counted(&runtime, through_service);
+    assert!(
+        service.abs_diff(table) * 50 <= table,
+        "{service} allocations through the service, {table} through the table"
+    );
+    drop(servers);
+}
+
+/// The allocations of the calls that `call` makes.
+fn counted(runtime: &tokio::runtime::Runtime, call: impl AsyncFn(u64) -> String) -> u64 {
+    let calls = |count| {
+        runtime.block_on(async {
+            for number in 0..count {
+                call(number).await;
+            }
+        });
+    };
+    calls(WARM);
+    allocation_counter::measure(|| calls(CALLS)).count_total
+}
+
 // The bounds are those of pointers of 64 bits.
 #[cfg(target_pointer_width = "64")]
 #[test]

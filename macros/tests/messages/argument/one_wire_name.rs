@@ -1,0 +1,8 @@
+use oslo_messaging::{Context, Failure, service};
+
+#[service(version = "1.3")]
+pub trait Compute {
+    async fn reboot(&self, context: Context, id: u64, #[serde(alias = "id")] machine: u64) -> Result<bool, Failure>;
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use oslo_messaging::Exception;
+
+#[derive(Exception)]
+#[exception(message = "closed")]
+pub struct Closed;
+
+fn main() {}

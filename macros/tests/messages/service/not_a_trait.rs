@@ -1,0 +1,6 @@
+use oslo_messaging::service;
+
+#[service]
+pub struct Compute;
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! A service as a trait, from its client to its implementation, on the in-memory broker.
+
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+mod compute;
+mod endpoint;
+mod errors;
+mod fleet;
+mod versions;
