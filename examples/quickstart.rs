@@ -2,18 +2,20 @@
 //!
 //! `cargo run --example quickstart`, or with `-- --url rabbit://guest:guest@localhost:5672/`.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
-use oslo_messaging::{Context, Deadline, Endpoint, Exception, Failure, RpcClient, RpcServer, Target};
+use oslo_messaging::{CallError, Context, Deadline, Exception, RpcServer, Target, service};
 use serde::{Deserialize, Serialize};
 
-struct Shop;
+/// What the shop does for callers, in Rust or in Python.
+#[service(version = "1.2")]
+trait Shop {
+    async fn buy(&self, context: Context, item: String, count: u32) -> Result<Receipt, OutOfStock>;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Order {
-    item: String,
-    count: u32,
+    /// Nobody waits for it.
+    #[rpc(cast)]
+    async fn tidy(&self, context: Context) -> Result<(), Infallible>;
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,23 +24,24 @@ struct Receipt {
 }
 
 /// What goes wrong in the shop; callers in Python see `shop.errors.OutOfStock`.
-struct OutOfStock(String);
-
-impl Exception for OutOfStock {
-    fn failure(&self) -> Failure {
-        Failure::new("shop.errors", "OutOfStock", format!("no {} left", self.0)).expected()
-    }
+#[derive(Debug, Exception)]
+#[exception(module = "shop.errors", message = "no {item} left", expected)]
+struct OutOfStock {
+    item: String,
 }
 
-impl Shop {
-    async fn buy(self: Arc<Self>, _: Context, order: Order) -> Result<Receipt, OutOfStock> {
-        if order.item == "unicorn" {
-            return Err(OutOfStock(order.item));
+/// A shop that sells everything but unicorns.
+struct Grocery;
+
+impl Shop for Grocery {
+    async fn buy(&self, _: Context, item: String, count: u32) -> Result<Receipt, OutOfStock> {
+        if item == "unicorn" {
+            return Err(OutOfStock { item });
         }
-        Ok(Receipt { total: order.count * 3 })
+        Ok(Receipt { total: count * 3 })
     }
 
-    async fn tidy(self: Arc<Self>, _: Context, (): ()) -> Result<(), Failure> {
+    async fn tidy(&self, _: Context) -> Result<(), Infallible> {
         println!("the shop was tidied");
         Ok(())
     }
@@ -49,27 +52,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bus = oslo_messaging_examples::connect().await?;
     let soon = || Deadline::after(Duration::from_secs(10));
 
-    let endpoint = || Endpoint::new(Shop).version("1.2").method("buy", Shop::buy).method("tidy", Shop::tidy);
-    let target = |server| Target::topic("shop").server(server);
-    let north = RpcServer::builder(&bus, target("north")).endpoint(endpoint()).start(soon()).await?;
-    let south = RpcServer::builder(&bus, target("south")).endpoint(endpoint()).start(soon()).await?;
+    let server =
+        |name| RpcServer::builder(&bus, Target::topic("shop").server(name)).endpoint(ShopEndpoint::new(Grocery));
+    let north = server("north").start(soon()).await?;
+    let south = server("south").start(soon()).await?;
 
-    let shop = RpcClient::new(&bus, Target::topic("shop").version("1.0"));
+    let shop = ShopClient::new(&bus, Target::topic("shop"));
     let context = Context::new().with("user", "alice");
 
-    let receipt: Receipt = shop.call(&context, "buy", &Order { item: "apple".into(), count: 4 }).await?;
+    let receipt = shop.buy(&context, "apple".to_owned(), 4).await?;
     println!("call: bought for {}", receipt.total);
 
-    shop.prepare().server("north").cast(&context, "tidy", &()).await?;
+    shop.server("north").tidy(&context).await?;
     println!("cast: north was asked to tidy");
 
-    shop.prepare().fanout().cast(&context, "tidy", &()).await?;
+    shop.fanout().tidy(&context).await?;
     println!("fanout: every shop was asked to tidy");
 
-    let refused = shop.call::<Receipt>(&context, "buy", &Order { item: "unicorn".into(), count: 1 }).await;
-    let error = refused.expect_err("there are no unicorns");
-    let remote = error.remote().expect("the shop said so itself");
-    println!("remote error: {}.{}: {}", remote.module(), remote.class(), remote.message());
+    match shop.buy(&context, "unicorn".to_owned(), 1).await {
+        Err(CallError::Method(OutOfStock { item }, _)) => println!("remote error: no {item} left"),
+        other => println!("not expected: {other:?}"),
+    }
 
     north.shutdown(soon()).await?;
     south.shutdown(soon()).await?;

@@ -24,7 +24,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "cast: north was asked to tidy",
             "fanout: every shop was asked to tidy",
             "the shop was tidied",
-            "remote error: shop.errors.OutOfStock: no unicorn left",
+            "remote error: no unicorn left",
+        ],
+    ),
+    (
+        "upgrade",
+        &[
+            "without a cap: UnsupportedVersion",
+            "host-3 is new",
+            "during the upgrade: 0 calls failed",
+            "after it: 1.1 rebooted 1, because of a test",
         ],
     ),
     ("versions", &["version 2.0: hello from 2.1", "version 2.2: UnsupportedVersion"]),
