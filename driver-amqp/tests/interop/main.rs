@@ -29,6 +29,7 @@ mod profile;
 mod python_server;
 mod rust_server;
 mod sample;
+mod service;
 mod setting;
 mod smoke;
 mod topology;
@@ -85,6 +86,7 @@ fn tests() -> impl Iterator<Item = &'static Test> {
         exotic::TESTS,
         versions::TESTS,
         errors::TESTS,
+        service::TESTS,
         context::TESTS,
         delivery::TESTS,
         duplicates::TESTS,

@@ -49,6 +49,9 @@ class Methods:
     def add(self, ctxt, a, b):
         return a + b
 
+    def reboot(self, ctxt, id, hard=False):
+        return ['hard' if hard else 'soft', id]
+
     def nothing(self, ctxt):
         return None
 
