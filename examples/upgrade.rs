@@ -15,11 +15,11 @@ mod old {
     use oslo_messaging::{Context, Failure, service};
 
     #[service(namespace = "base", version = "1.0")]
-    pub trait Compute {
+    pub(crate) trait Compute {
         async fn reboot(&self, context: Context, id: u64) -> Result<String, Failure>;
     }
 
-    pub struct Host;
+    pub(crate) struct Host;
 
     impl Compute for Host {
         async fn reboot(&self, _: Context, id: u64) -> Result<String, Failure> {
@@ -33,7 +33,7 @@ mod new {
     use oslo_messaging::{Context, Failure, service};
 
     #[service(namespace = "base", version = "1.1")]
-    pub trait Compute {
+    pub(crate) trait Compute {
         async fn reboot(
             &self,
             context: Context,
@@ -44,7 +44,7 @@ mod new {
         ) -> Result<String, Failure>;
     }
 
-    pub struct Host;
+    pub(crate) struct Host;
 
     impl Compute for Host {
         async fn reboot(&self, _: Context, id: u64, reason: Option<String>) -> Result<String, Failure> {

@@ -75,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_every_remote_exception() {
+    fn it_is_made_of_every_remote_exception() {
         let remote = RemoteError::from(Failure::new("shop.errors", "OutOfStock", "none left"));
-        let internal = Internal::try_from(&remote).unwrap();
+        let internal = Internal::from(&remote);
         assert!(internal.to_string().contains("none left"), "{internal}");
     }
 }

@@ -1,27 +1,39 @@
 //! RPC and notifications over a message bus, byte-compatible with Python's `oslo.messaging` 18.3.1.
 //!
-//! A [`Bus`] is a connection to a message broker. An [`RpcServer`] offers the typed methods of its [`Endpoint`]s at a
-//! [`Target`]; an [`RpcClient`] calls them, or casts to them without waiting for an answer. A [`Context`] travels with
+//! A [`Bus`] is a connection to a message broker. A `#[service]` is a trait: an [`RpcServer`] offers an
+//! implementation of it at a [`Target`], and the client that the macro writes calls its methods. Below it lies the table
+//! of typed methods of an [`Endpoint`], and an [`RpcClient`] that calls any method. A [`Context`] travels with
 //! every request, and a [`Deadline`] bounds every operation. A driver crate connects the bus to a broker:
 //! `oslo-messaging-amqp` to RabbitMQ, `oslo-messaging-fake` to a broker in memory, for tests.
 //!
 //! ```
 //! use std::convert::Infallible;
-//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use oslo_messaging::{Bus, Context, Deadline, Endpoint, RpcClient, RpcServer, Target};
+//! use oslo_messaging::{Bus, Context, Deadline, RpcServer, Target, service};
 //! use oslo_messaging_fake::FakeBroker;
+//!
+//! #[service]
+//! trait Depot {
+//!     async fn up(&self, context: Context) -> Result<bool, Infallible>;
+//! }
+//!
+//! struct North;
+//!
+//! impl Depot for North {
+//!     async fn up(&self, _: Context) -> Result<bool, Infallible> {
+//!         Ok(true)
+//!     }
+//! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> oslo_messaging::Result<()> {
 //! let bus = Bus::new(FakeBroker::new().transport());
 //! let soon = Deadline::after(Duration::from_secs(5));
-//! let endpoint = Endpoint::new(()).method("up", async |_: Arc<()>, _: Context, (): ()| Ok::<_, Infallible>(true));
-//! let server = RpcServer::builder(&bus, Target::topic("depot").server("d1")).endpoint(endpoint).start(soon).await?;
+//! let target = Target::topic("depot").server("d1");
+//! let server = RpcServer::builder(&bus, target).endpoint(DepotEndpoint::new(North)).start(soon).await?;
 //!
-//! let up: bool = RpcClient::new(&bus, Target::topic("depot")).call(&Context::new(), "up", &()).await?;
-//! assert!(up);
+//! assert!(DepotClient::new(&bus, Target::topic("depot")).up(&Context::new()).await?);
 //! server.shutdown(soon).await
 //! # }
 //! ```

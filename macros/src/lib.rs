@@ -22,7 +22,8 @@ use self::model::service::Service;
 /// - `ComputeClient` calls the methods. It has the settings of `RpcClient` under the same names, each as a changed copy;
 ///   `rpc()` is the `RpcClient` below it, and `can_reboot()` says whether the version cap permits `reboot`.
 /// - `ComputeEndpoint` makes an implementation an endpoint of a server, which may have several.
-///   `Endpoint::from` gives its table of methods.
+///   `Endpoint::from` gives its table of methods. `ComputeEndpoint::contract()` is what callers rely on; a test compares it
+///   with a committed file by `Contract::check_file`, which names the version that a change needs.
 ///
 /// ```
 /// use std::time::Duration;

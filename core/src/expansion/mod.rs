@@ -3,6 +3,7 @@
 //! The macros write little code: checks of the user's types ([`signature`]), arguments that may be left out
 //! ([`optional`]) and the translation of errors are functions here.
 
+pub mod contract;
 pub mod optional;
 pub mod signature;
 

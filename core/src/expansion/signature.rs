@@ -8,7 +8,8 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CallError, Context, Failure, RemoteError};
+pub use crate::rpc::client::call_error::MethodError;
+use crate::{CallError, Context, Failure};
 
 /// What a client of a method that returns `R` gets.
 pub type CallResult<R> = Result<<R as MethodResult>::Value, CallError<<R as MethodResult>::Error>>;
@@ -41,17 +42,6 @@ pub trait MethodResult {
     note = "return `Result<(), E>`, or remove `cast` so that the method is called"
 )]
 pub trait CastResult {}
-
-/// An error that crosses the bus to the caller of a typed method.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the error of a method of a service",
-    label = "a caller cannot be given this error",
-    note = "derive `oslo_messaging::Exception` for it, or use `oslo_messaging::Failure`"
-)]
-pub trait MethodError: Into<Failure> + Sized {
-    /// The error that `remote` is, if it is one of these.
-    fn of_remote(remote: &RemoteError) -> Option<Self>;
-}
 
 /// A value that a method returns.
 #[diagnostic::on_unimplemented(
@@ -93,13 +83,6 @@ impl<T, E> MethodResult for Result<T, E> {
 }
 
 impl<E> CastResult for Result<(), E> {}
-
-#[diagnostic::do_not_recommend]
-impl<E: Into<Failure> + for<'a> TryFrom<&'a RemoteError>> MethodError for E {
-    fn of_remote(remote: &RemoteError) -> Option<Self> {
-        Self::try_from(remote).ok()
-    }
-}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> MethodValue for T {}

@@ -96,6 +96,9 @@ impl<S: Send + Sync + 'static> NotificationEndpoint<S> {
     ///
     /// The handler is first polled in the order in which events arrived, on the task that receives them: work that
     /// blocks the thread belongs on `tokio::task::spawn_blocking`.
+    ///
+    /// An `async move |..|` closure that captures is refused by the compiler, since its future borrows what it captured.
+    /// Put that into the state, or clone it for each event: `move |state, event| { let x = x.clone(); async move { .. } }`.
     #[must_use]
     pub fn on<F, Fut, T, R, E>(self, priority: Priority, events: &str, handler: F) -> Self
     where

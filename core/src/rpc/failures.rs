@@ -9,7 +9,6 @@
 //! | `RequestRedelivered` | the server refuses redelivered requests | `Maybe` |
 //! | `RequestFailed` | a layer, the serializer or the delivery limit failed it | `Maybe` |
 
-use super::dispatch::service::BoxError;
 use super::reply::reply_to::ReplyTo;
 use super::unique_id::fresh_unique_id;
 use crate::{Executed, Failure, Payload, RemoteError, wire};
@@ -27,7 +26,7 @@ const NOT_RUN: &str = "RequestNotRun";
 const CALL: &str = "msg_id";
 
 /// The failure of a request that something around the method has failed with `error`.
-pub(super) fn failed(error: impl Into<BoxError>) -> Failure {
+pub(super) fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     Failure::internal(error.into()).renamed(MODULE, FAILED)
 }
 

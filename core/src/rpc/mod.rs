@@ -1,7 +1,8 @@
 //! Remote procedure calls: clients, servers, and what lies between them.
 
 mod arguments;
-mod client;
+pub(crate) mod client;
+pub(crate) mod contract;
 mod dispatch;
 mod failures;
 mod observe;
@@ -12,6 +13,7 @@ mod unique_id;
 
 pub use self::client::RpcClient;
 pub use self::client::call_error::CallError;
+pub use self::contract::{Contract, ContractChanged};
 pub use self::dispatch::endpoint::Endpoint;
 pub use self::dispatch::request::{Extensions, Reply, Request};
 pub use self::dispatch::service::{BoxError, RpcService};

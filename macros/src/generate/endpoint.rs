@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Ident;
 
-use super::{arguments, place_of};
+use super::{arguments, contract, place_of};
 use crate::model::endpoint::Endpoint;
 use crate::model::method::Method;
 use crate::model::options::Options;
@@ -29,7 +29,7 @@ pub(super) fn declaration(service: &Service) -> TokenStream {
 /// What makes and what takes the endpoint of a service.
 pub(super) fn of_service(service: &Service) -> TokenStream {
     let (name, interface, core) = (name(service), &service.interface.ident, &service.options.core);
-    let visibility = &service.interface.vis;
+    let (visibility, contract) = (&service.interface.vis, contract::of(service));
     let table = table(&service.methods, &service.options, &interface.to_token_stream(), &quote!(S));
     quote! {
         impl<S: #interface + ::core::marker::Send + ::core::marker::Sync + 'static> #name<S> {
@@ -45,6 +45,14 @@ pub(super) fn of_service(service: &Service) -> TokenStream {
                 let endpoint = #core::Endpoint::shared(host);
                 #table
                 Self { endpoint }
+            }
+        }
+
+        impl #name<()> {
+            /// What callers of the service rely on, for a test that compares it with a committed file.
+            #[must_use]
+            #visibility fn contract() -> #core::rpc::Contract {
+                #contract
             }
         }
 

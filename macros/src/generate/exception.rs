@@ -13,6 +13,7 @@ pub(super) fn of(exception: &Exception) -> TokenStream {
     let serde = quote!(#core::expansion::serde).to_string().replace(' ', "");
     let keywords = exception.shapes.iter().enumerate().map(|(index, shape)| keywords(index, shape, exception, &serde));
     let failures = exception.shapes.iter().enumerate().map(|(index, shape)| failure(index, shape, exception));
+    let classes = exception.shapes.iter().map(|shape| format!("{}.{}", shape.module.value(), shape.class.value()));
     let values = exception.shapes.iter().enumerate().map(|(index, shape)| value(index, shape));
     let checks = exception.shapes.iter().flat_map(|shape| &shape.members).filter_map(|Member { ty, part, .. }| {
         let check = quote_spanned!(place_of(ty)=> #core::expansion::signature::argument::<#ty>());
@@ -26,6 +27,10 @@ pub(super) fn of(exception: &Exception) -> TokenStream {
             fn failure(&self) -> #core::Failure {
                 match self { #(#failures)* }
             }
+        }
+
+        impl #core::expansion::contract::ExceptionClasses for #ident {
+            const CLASSES: &'static [&'static str] = &[#(#classes),*];
         }
 
         /// The value of an exception of this class; an error of the kind `Decode` for any other.

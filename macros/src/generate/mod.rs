@@ -5,6 +5,7 @@
 
 mod arguments;
 mod client;
+mod contract;
 mod endpoint;
 mod exception;
 mod interface;

@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 
 #[derive(Debug, Clone, PartialEq, Exception)]
 #[exception(module = "shop.errors", message = "no {item} left", expected)]
-struct OutOfStock {
+pub(crate) struct OutOfStock {
     item: String,
     #[exception(kwarg = "shelf_number")]
     shelf: u32,
@@ -17,7 +17,7 @@ struct OutOfStock {
 
 #[derive(Debug, Clone, PartialEq, Exception)]
 #[exception(module = "shop.errors")]
-enum Refused {
+pub(crate) enum Refused {
     /// Its arguments are by position, as those of most classes in Python.
     #[exception(class = "TooMany", message = "{0} of at most {1}", expected)]
     Many(u32, u32),
@@ -43,7 +43,7 @@ impl fmt::Display for Late {
 }
 
 #[oslo_messaging::service(version = "1.0")]
-trait Shop {
+pub(crate) trait Shop {
     async fn buy(&self, context: Context, count: u32) -> Result<u32, Refused>;
     async fn find(&self, context: Context, item: String) -> Result<u32, OutOfStock>;
     async fn up(&self, context: Context) -> Result<bool, Infallible>;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 mod compute;
+mod contract;
 mod endpoint;
 mod errors;
 mod fleet;

@@ -3,8 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::expansion::signature::MethodError;
-use crate::{Error, Exception, Executed, Failure};
+use crate::{Error, Exception, Executed, Failure, RemoteError};
 
 /// How a call through the client of a service fails.
 ///
@@ -27,6 +26,17 @@ pub enum CallError<E> {
     /// There was no answer, or an exception that is no `E`: [`Error::remote`] has it then. An exception of the right
     /// class whose arguments do not fit is one of these.
     Bus(Error),
+}
+
+/// An error that crosses the bus to the caller of a typed method.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method of a service",
+    label = "a caller cannot be given this error",
+    note = "derive `oslo_messaging::Exception` for it, or use `oslo_messaging::Failure`"
+)]
+pub trait MethodError: Into<Failure> + Sized {
+    /// The error that `remote` is, if it is one of these.
+    fn of_remote(remote: &RemoteError) -> Option<Self>;
 }
 
 impl<E> CallError<E> {
@@ -52,6 +62,13 @@ impl<E: MethodError> CallError<E> {
             Some(method) => Self::Method(method, error),
             None => Self::Bus(error),
         }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure> + for<'a> TryFrom<&'a RemoteError>> MethodError for E {
+    fn of_remote(remote: &RemoteError) -> Option<Self> {
+        Self::try_from(remote).ok()
     }
 }
 
@@ -87,7 +104,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::{ErrorKind, RemoteError};
+    use crate::ErrorKind;
 
     /// Takes one class, and only with a number as its argument.
     #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@
 //! it and waits for the reply. A cast ends when the broker has confirmed the request.
 
 mod call;
-pub(super) mod call_error;
+pub(crate) mod call_error;
 mod outgoing_request;
 
 use std::pin::pin;

@@ -107,6 +107,10 @@ impl<S: Send + Sync + 'static> Endpoint<S> {
     /// The method is first polled in the order in which requests arrived, on the task that receives them: work that
     /// blocks the thread belongs on `tokio::task::spawn_blocking`. Arguments of over 1 MiB are decoded there, so that
     /// their method begins when they are, and smaller requests may pass.
+    ///
+    /// An `async move |..|` closure that captures is refused by the compiler, since its future borrows what it captured.
+    /// Put that into the state, or clone it for each call: `move |state, context, args| { let x = x.clone(); async move
+    /// { .. } }`.
     #[must_use]
     pub fn method<F, Fut, T, R, E>(mut self, name: impl Into<String>, method: F) -> Self
     where
