@@ -156,7 +156,7 @@ impl Intake {
     ///
     /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn take(&mut self) -> Result<bool> {
-        // Looked at, not kept: an event that waited for its next try may need it while none arrives.
+        // Looked at, not kept: an event that waited for its next attempt may need it while none arrives.
         drop(self.runner.permit().await);
         let Some(messages) = self.listener.poll(self.runner.free()).await? else { return Ok(false) };
         self.polled.extend(messages);
