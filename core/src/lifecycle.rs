@@ -41,8 +41,9 @@ pub(crate) enum Phase {
 
 /// The owner's hold of a running task. Dropping it aborts the task, with a warning if it had not ended.
 pub(crate) struct TaskHandle {
-    /// What it is, in a word, and what it reads: for errors and the log.
+    /// What it is, in a word: "server" or "listener". For the log.
     what: &'static str,
+    /// What it reads, for errors and the log.
     name: String,
     /// Set once by the first request to stop: the deadline for stopping at the broker.
     stop: watch::Sender<Option<Deadline>>,
@@ -191,7 +192,7 @@ pub(crate) async fn stop_requested(stop: &mut watch::Receiver<Option<Deadline>>)
 ///
 /// A panic in it ends it alone. Those of the application's code are caught
 /// where they can be answered; this is for the rest.
-pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
+pub(crate) fn start_in_order(work: impl Future<Output = ()> + Send + 'static, running: &mut JoinSet<()>) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // A waker of no effect will do: the task polls again as soon as it exists.
     match caught(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {

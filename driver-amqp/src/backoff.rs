@@ -8,12 +8,10 @@ use oslo_messaging::driver::jitter;
 
 use crate::config::AmqpConfig;
 
-/// The first and the longest wait where an operator must change something:
-/// a password, a virtual host, a queue of another type.
-///
-/// The bound doubles from the first value to the second.
+/// The first bound of the waits where an operator must change something:
+/// a password, a virtual host, a queue of another type. It doubles up to [`MOST_PATIENT`].
 const PATIENT: Duration = Duration::from_secs(2);
-/// The highest bound of those waits: an operator may take hours, and a corrected broker is found within a minute.
+/// The highest bound of these waits: an operator may take hours, and a corrected broker is found within a minute.
 const MOST_PATIENT: Duration = Duration::from_secs(60);
 /// The least upper bound of the other waits: without one, a broker that is down would be tried in a busy loop.
 /// A lower `reconnect_wait` or `reconnect_wait_max` is raised to it.
@@ -21,6 +19,10 @@ const LEAST: Duration = Duration::from_millis(100);
 /// The longest wait before another host is tried: short, because callers wait,
 /// but long enough that the clients of one node do not all reach the next at once.
 const FAILOVER: Duration = Duration::from_millis(250);
+
+/// How long a link, listener or consumer must stay up after a recovery
+/// before its next loss starts with the shortest wait again.
+pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// Which wait comes before the next attempt: it depends on what failed, and on how often.
 /// Every wait has a cap, so a count of attempts may grow without a limit.

@@ -92,7 +92,6 @@
 //!
 //! The frame reader removes returned messages from the stream, so lapin does not log them.
 
-mod attempts;
 mod backoff;
 mod brokers;
 mod config;

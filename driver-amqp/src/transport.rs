@@ -292,12 +292,11 @@ impl Transport for AmqpTransport {
             }
         };
         match options.deadline.run("publish", publishing).await {
-            // The consumer may be reconnecting as we are, so a retry may succeed.
-            Ok(Err(error))
-                if error.kind() == ErrorKind::Undeliverable
-                    && (self.inner.queue_checks.suspect_route(to) || current.is_fresh()) =>
-            {
-                Err(error.transient())
+            Ok(Err(error)) if error.kind() == ErrorKind::Undeliverable => {
+                // Requests a check of the listener that should have the queue, whatever the error becomes.
+                let has_own_listener = self.inner.queue_checks.suspect_route(to);
+                // The consumer may be reconnecting as we are, so a retry may succeed.
+                Err(if has_own_listener || current.is_fresh() { error.transient() } else { error })
             }
             Ok(published) => published,
             Err(_) => Err(current.deadline_error("publish", abandon_flag.abandon())),
@@ -325,7 +324,7 @@ impl Transport for AmqpTransport {
             Ok(outcome) => outcome?,
             // A subscription runs no method, so nothing was executed.
             Err(_) => {
-                return Err(current.state().consuming_deadline_error("subscribe").with_executed(Executed::No));
+                return Err(current.state().unblocked_deadline_error("subscribe").with_executed(Executed::No));
             }
         };
         Ok(Box::new(AmqpListener::new(opener, session)))
@@ -356,7 +355,7 @@ impl Transport for AmqpTransport {
             Declarer::new(&link, &self.inner, deadline).look(&queue).await
         };
         let looked = deadline.run(OPERATION, looking).await;
-        let looked = looked.unwrap_or_else(|_| Err(current.state().consuming_deadline_error(OPERATION)));
+        let looked = looked.unwrap_or_else(|_| Err(current.state().unblocked_deadline_error(OPERATION)));
         let found = looked.map_err(|error| error.with_executed(Executed::No))?;
         if found.is_none_or(|found| found.consumers == 0) {
             queue_checks.suspect_queue(&queue);

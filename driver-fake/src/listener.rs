@@ -38,7 +38,10 @@ enum Buffer {
     Messages(Vec<Box<dyn IncomingMessage>>),
     /// No message yet; a delayed one is due at that time.
     Empty(Option<Instant>),
-    /// The listener is stopped and has returned everything.
+    /// The listener is stopped, and no poll returns a message any more.
+    ///
+    /// With `Settle::ByReceiver` the polls have returned what was in the buffer; with `Settle::BeforeHandover`
+    /// a stopped listener is drained at once, and what is in its buffer goes back to its queue when the channel ends.
     Drained,
 }
 

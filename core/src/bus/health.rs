@@ -48,7 +48,8 @@ struct SharedHealth {
     orphaned: AtomicBool,
 }
 
-/// The task's side. Dropping it before the driver has ended means that the runtime has.
+/// The task's side. If it is dropped before `released` is set, the runtime has ended under the bus;
+/// the drop of the bus and the end of the driver set that first.
 struct ForwardingTask(Arc<SharedHealth>);
 
 impl BusHealth {

@@ -1,10 +1,11 @@
 //! The one reply queue of a bus, opened at the first call.
 //!
-//! The inbox is one task ([`InboxReader`]) with two jobs: it subscribes, then it matches each reply to its call.
-//! The first call spawns it. After the queue was lost or the runtime has ended, the next call spawns another.
+//! The [`Inbox`] lives as long as its bus. It has one reader at a time, a task ([`InboxReader`]) with two jobs: it
+//! subscribes, then it matches each reply to its call. The first call spawns a reader. After the queue was lost or the
+//! runtime of the reader has ended, the next call spawns another.
 //!
 //! A call is registered only after the queue is open and before its request is sent, so that no reply can arrive
-//! unregistered. An inbox that ends first publishes [`Progress::Ended`] and then fails the registered calls;
+//! unregistered. A reader that ends first publishes [`ReaderProgress::Ended`] and then fails the registered calls;
 //! [`Inbox::expect_reply`] checks the progress again after it has registered,
 //! so that a call in between starts over instead of waiting in vain.
 
@@ -58,40 +59,40 @@ struct InboxState {
     /// Whether the bus was closed: no reader is spawned any more.
     closed: bool,
     /// The current reader; replaced when it has failed or ended.
-    task: Option<InboxTask>,
+    reader: Option<ReaderHandle>,
 }
 
-/// The task that opens the queue and then reads it; ended with its handle.
+/// The handle of a reader; the reader ends with it.
 #[derive(Debug)]
-struct InboxTask {
+struct ReaderHandle {
     /// Asks the reader to close its queue and end.
     stop: CancellationToken,
     /// Its sender is dropped with the reader, which is how a call notices that the runtime ended.
-    progress: watch::Receiver<Progress>,
+    progress: watch::Receiver<ReaderProgress>,
     /// `close` waits for it; dropping it aborts the reader.
     task: AbortOnDropHandle<()>,
 }
 
-/// How far an inbox has come. Calls wait until it is open.
+/// How far a reader has come. Calls wait until it has opened the queue.
 #[derive(Debug, Clone)]
-enum Progress {
+enum ReaderProgress {
     /// The last error of an opening that is still repeated; a call that times out meanwhile has it as its source.
     Opening(Option<Error>),
     /// Replies arrive in the queue of this name, which each request carries as `_reply_q`.
     Open(Arc<str>),
-    /// Opening failed; the next call opens the inbox again.
+    /// Opening failed; the next call spawns another reader.
     Failed(Error),
-    /// The queue was lost or closed; the next call opens the inbox again.
+    /// The queue was lost or closed; the next call spawns another reader.
     Ended,
 }
 
-/// The task of an inbox. Its drop fails the waiting calls if the runtime ended under it.
+/// What a reader works with. Its drop fails the waiting calls if the runtime ended under it.
 struct InboxReader {
     transport: Arc<dyn Transport>,
     retry: Retry,
     decoding: Decoding,
     calls: WaitingCalls,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<ReaderProgress>,
     stop: CancellationToken,
 }
 
@@ -111,7 +112,7 @@ impl Inbox {
     /// Puts a call on the table and says under which queue its reply will be found.
     /// Only a `monitored` call learns of heartbeats.
     ///
-    /// Errors: what [`Transport::subscribe`] says, if the inbox has to be opened first; every call that waited for the
+    /// Errors: what [`Transport::subscribe`] says, if the queue has to be opened first; every call that waited for the
     /// same opening gets the same. `Timeout`, with what the last try said; `Closed`.
     ///
     /// Cancellation: the opening continues for the other calls and for the next one.
@@ -122,7 +123,7 @@ impl Inbox {
         deadline: Deadline,
     ) -> Result<(PendingCall, Arc<str>)> {
         loop {
-            let mut progress = self.progress()?;
+            let mut progress = self.ensure_reader()?;
             let queue = match opened(&mut progress, deadline).await {
                 Ok(Some(queue)) => queue,
                 Ok(None) => continue,
@@ -130,9 +131,9 @@ impl Inbox {
                 Err(error) => return Err(error),
             };
             let call = self.calls.register(id, monitored);
-            // An inbox that ended meanwhile has failed only the calls that were registered then.
+            // A reader that ended meanwhile has failed only the calls that were registered then.
             // Both are checked: a reader that ended changes the progress, and `close` sets the flag.
-            if matches!(&*progress.borrow(), Progress::Open(_)) && !self.state().closed {
+            if matches!(&*progress.borrow(), ReaderProgress::Open(_)) && !self.state().closed {
                 return Ok((call, queue));
             }
         }
@@ -144,38 +145,38 @@ impl Inbox {
     ///
     /// Cancellation: the calls have failed already; dropping the future aborts the reader.
     pub(crate) async fn close(&self, deadline: Deadline) {
-        let task = {
+        let reader = {
             let mut state = self.state();
             state.closed = true;
-            state.task.take()
+            state.reader.take()
         };
         self.calls.fail_all(&Error::closed("call").with_executed(Executed::Maybe));
-        if let Some(task) = task {
-            task.stop.cancel();
+        if let Some(reader) = reader {
+            reader.stop.cancel();
             // Past the deadline the handle is dropped, which aborts the task.
-            let _ = deadline.run("close", task.task).await;
+            let _ = deadline.run("close", reader.task).await;
         }
     }
 
-    /// The inbox that is open or opening; a new one if there is none.
+    /// The progress of the current reader; spawns a reader if there is none or the last one has ended.
     ///
-    /// Spawns a reader, so it must run inside a tokio runtime.
+    /// Must be called inside a tokio runtime.
     ///
     /// Errors: `Closed` once the bus was closed; the request was not sent.
-    fn progress(&self) -> Result<watch::Receiver<Progress>> {
+    fn ensure_reader(&self) -> Result<watch::Receiver<ReaderProgress>> {
         let mut state = self.state();
         if state.closed {
             return Err(Error::closed("call").with_executed(Executed::No));
         }
-        if let Some(task) = &state.task {
-            let over = matches!(&*task.progress.borrow(), Progress::Failed(_) | Progress::Ended);
+        if let Some(reader) = &state.reader {
+            let over = matches!(&*reader.progress.borrow(), ReaderProgress::Failed(_) | ReaderProgress::Ended);
             // The sender is dropped with the reader, also when the runtime of the reader has ended.
-            let gone = task.progress.has_changed().is_err();
+            let gone = reader.progress.has_changed().is_err();
             if !over && !gone {
-                return Ok(task.progress.clone());
+                return Ok(reader.progress.clone());
             }
         }
-        let (progress_to, progress) = watch::channel(Progress::Opening(None));
+        let (progress_to, progress) = watch::channel(ReaderProgress::Opening(None));
         let stop = CancellationToken::new();
         let reader = InboxReader {
             transport: Arc::clone(&self.transport),
@@ -186,13 +187,14 @@ impl Inbox {
             stop: stop.clone(),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(reader.run()));
-        state.task = Some(InboxTask { stop, progress: progress.clone(), task });
+        state.reader = Some(ReaderHandle { stop, progress: progress.clone(), task });
         Ok(progress)
     }
 
     /// Whether the opening failed only because its own 60 s passed; a caller with time left waits for another opening.
     ///
-    /// Only then can the caller use its own deadline instead: with a limit of attempts, the limit counts.
+    /// Without a limit of attempts, an error that permits another attempt is returned only when the time was over.
+    /// With a limit, the attempts may have been used up, so the caller gets the error.
     fn only_time_ran_out(&self, error: &Error) -> bool {
         self.retry.max_retries.is_none() && self.retry.permits(0, error)
     }
@@ -206,23 +208,24 @@ impl Inbox {
 /// The queue, once it is there; `None` if it came and went.
 ///
 /// Errors: what the opening failed with, or `Timeout` with the last attempt as its source.
-async fn opened(progress: &mut watch::Receiver<Progress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
-    let settled = async { progress.wait_for(|progress| !matches!(progress, Progress::Opening(_))).await.map(drop) };
+async fn opened(progress: &mut watch::Receiver<ReaderProgress>, deadline: Deadline) -> Result<Option<Arc<str>>> {
+    let settled =
+        async { progress.wait_for(|progress| !matches!(progress, ReaderProgress::Opening(_))).await.map(drop) };
     let waited = deadline.run("open the reply inbox", settled).await;
     // Read after the wait: the queue may have opened in the moment of the deadline.
     let seen = progress.borrow().clone();
     match (seen, waited) {
-        (Progress::Open(queue), _) => Ok(Some(queue)),
-        (Progress::Failed(error), _) => Err(error),
-        (Progress::Opening(Some(cause)), Err(timeout)) => Err(timeout.with_source(cause)),
-        (Progress::Opening(None), Err(timeout)) => Err(timeout),
-        // Of the task of an opening that will never end, only its runtime can have made an end.
-        (Progress::Ended, _) | (Progress::Opening(_), Ok(_)) => Ok(None),
+        (ReaderProgress::Open(queue), _) => Ok(Some(queue)),
+        (ReaderProgress::Failed(error), _) => Err(error),
+        (ReaderProgress::Opening(Some(cause)), Err(timeout)) => Err(timeout.with_source(cause)),
+        (ReaderProgress::Opening(None), Err(timeout)) => Err(timeout),
+        // The sender is gone while it was opening: the runtime of the reader has ended.
+        (ReaderProgress::Ended, _) | (ReaderProgress::Opening(_), Ok(_)) => Ok(None),
     }
 }
 
 impl InboxReader {
-    /// Opens the queue, then hands each reply to its call until the inbox is closed or lost.
+    /// Opens the queue, then hands each reply to its call until the inbox is closed or the queue is lost.
     ///
     /// The queue is closed after the waiting calls have failed, since closing may take up to `CLOSE_TIMEOUT`.
     async fn run(self) {
@@ -235,15 +238,15 @@ impl InboxReader {
             Ok(opened) => opened,
             Err(error) => {
                 debug!(%error, "the reply inbox did not open");
-                self.progress.send_replace(Progress::Failed(error));
+                self.progress.send_replace(ReaderProgress::Failed(error));
                 return;
             }
         };
-        self.progress.send_replace(Progress::Open(queue));
+        self.progress.send_replace(ReaderProgress::Open(queue));
         let Decoding { limit, replies, .. } = self.decoding.clone();
         let mut listener = DecodingListener::new(listener, Settle::ByReceiver, limit, replies, Reply::of_body);
-        let end = self.read(&mut listener).await;
-        self.end(end);
+        let reason = self.read(&mut listener).await;
+        self.end(reason);
         let _ = listener.close(Deadline::after(CLOSE_TIMEOUT)).await;
     }
 
@@ -261,7 +264,7 @@ impl InboxReader {
             tried.map_err(|error| {
                 // Subscribing runs no method, so an unconfirmed attempt may be repeated.
                 let error = error.with_executed(Executed::No);
-                self.progress.send_replace(Progress::Opening(Some(error.clone())));
+                self.progress.send_replace(ReaderProgress::Opening(Some(error.clone())));
                 error
             })
         };
@@ -294,8 +297,8 @@ impl InboxReader {
     ///
     /// In this order: a call that registers after the progress changed sees it and starts over.
     fn end(&self, reason: Error) {
-        self.progress.send_replace(Progress::Ended);
-        debug!(%reason, waiting = self.calls.len(), "the reply inbox has ended");
+        self.progress.send_replace(ReaderProgress::Ended);
+        debug!(%reason, waiting = self.calls.len(), "the reader of the reply inbox has ended");
         self.calls.fail_all(&reason.with_executed(Executed::Maybe));
     }
 }
@@ -304,7 +307,7 @@ impl InboxReader {
 impl Drop for InboxReader {
     fn drop(&mut self) {
         // After `end` the progress is `Ended`, so the calls are not failed twice.
-        let reading = matches!(&*self.progress.borrow(), Progress::Open(_));
+        let reading = matches!(&*self.progress.borrow(), ReaderProgress::Open(_));
         if reading {
             self.end(Error::closed("call").with_context("reason", "the runtime that read the replies is gone"));
         }

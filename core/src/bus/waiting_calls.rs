@@ -44,12 +44,12 @@ pub(crate) type Answer = Result<std::result::Result<Payload, RemoteError>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct WaitingCalls(Arc<DashMap<CallId, Waiter>>);
 
-/// Removed by the reply, by the end of the inbox or by the drop of its call, whichever is first.
+/// Removed by the reply, by the end of the reader or by the drop of its call, whichever is first.
 #[derive(Debug)]
 struct Waiter {
     /// Used once; the receiver is in the `PendingCall`.
     answer: oneshot::Sender<Answer>,
-    /// When the last heartbeat or first half arrived; only for a monitored call.
+    /// When the last heartbeat, or the first half of a two-message reply, arrived; only for a monitored call.
     heard: Option<watch::Sender<Instant>>,
     /// The first half of a reply in two messages, as old servers send it.
     partial: Option<Payload>,
@@ -60,7 +60,7 @@ struct Waiter {
 pub(crate) struct PendingCall {
     id: CallId,
     calls: WaitingCalls,
-    /// Resolves once: to the reply, or to the error that ended the inbox.
+    /// Resolves once: to the reply, or to the error that ended the reader of the inbox.
     pub(crate) answer: oneshot::Receiver<Answer>,
     /// When the server of a monitored call last answered anything; starts with the registration.
     pub(crate) heard: Option<watch::Receiver<Instant>>,
@@ -112,7 +112,7 @@ impl WaitingCalls {
 
     /// Ends every call on the table with `error` and empties the table.
     ///
-    /// A call that registers meanwhile may be missed; the inbox refuses new calls first.
+    /// A call that registers meanwhile may be missed; the reader refuses new calls first.
     pub(crate) fn fail_all(&self, error: &Error) {
         // Collected first: removing while iterating would lock one shard twice.
         let ids: Vec<CallId> = self.0.iter().map(|entry| *entry.key()).collect();

@@ -55,7 +55,7 @@ type HandlerFn = Arc<dyn Fn(Vec<Event>) -> StartedHandler + Send + Sync>;
 
 /// What one call of a handler began: the events that it cannot take, and its work on the others.
 pub(super) struct StartedHandler {
-    /// Those whose payload it could not read, by their place.
+    /// Those whose payload it could not read, by their index among the events that it got.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// The handler at work on the others, if there are any.
     pub(super) running: Option<BoxFuture<'static, Result<NotificationResult, Failure>>>,
@@ -182,7 +182,7 @@ impl HandlerTable {
         self.handlers.iter().map(|handler| handler.priority)
     }
 
-    /// Which handler has `event`, by its place.
+    /// The index of the handler that has `event`.
     ///
     /// `None` if no handler fits, or if the filter refuses the event.
     /// A later handler is not tried after the filter refused.
@@ -194,9 +194,9 @@ impl HandlerTable {
         self.filter.as_ref().is_none_or(|filter| filter.matches(event)).then_some(handler)
     }
 
-    /// Panics if `place` is not one that [`handler_of`](Self::handler_of) gave.
-    pub(super) fn handler(&self, place: usize) -> &Handler {
-        &self.handlers[place]
+    /// Panics if `index` is not one that [`handler_of`](Self::handler_of) gave.
+    pub(super) fn handler(&self, index: usize) -> &Handler {
+        &self.handlers[index]
     }
 }
 
@@ -209,13 +209,13 @@ impl Handler {
     }
 }
 
-/// The events with their payloads read, and those that have none that is a `T`, by their place.
+/// The events with their payloads read, and those that have none that is a `T`, by their index in `events`.
 fn decode<T: DeserializeOwned>(events: Vec<Event>) -> (Vec<Event<T>>, Vec<(usize, Error)>) {
     let mut unreadable = Vec::new();
-    let read = events.into_iter().enumerate().filter_map(|(place, event)| match event.payload.decode::<T>() {
+    let read = events.into_iter().enumerate().filter_map(|(index, event)| match event.payload.decode::<T>() {
         Ok(payload) => Some(event.with_payload(payload)),
         Err(error) => {
-            unreadable.push((place, error));
+            unreadable.push((index, error));
             None
         }
     });

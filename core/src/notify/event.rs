@@ -26,7 +26,7 @@ pub struct Event<T = Payload> {
     pub timestamp: String,
     /// Whether the broker handed it over before, so that it may have been handled already.
     pub redelivered: bool,
-    /// Which try this is, from 1.
+    /// Which attempt this is, from 1.
     pub attempt: u32,
 }
 

@@ -35,9 +35,9 @@ pub struct FailurePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GiveUp {
-    /// A copy goes to the durable queue `<queue>.dead`, with the reason in its headers; once the broker has confirmed
-    /// that, the event is acknowledged. While that queue does not take it, the event is kept and its move is tried
-    /// again; its handler is not run again in this process, and the health of the bus names the queue.
+    /// Its dead letter goes to the durable queue `<queue>.dead`, with the reason in its headers; once the broker has
+    /// confirmed that, the event is acknowledged. While that queue does not take it, the event is kept and its move is
+    /// tried again; its handler is not run again in this process, and the health of the bus names the queue.
     DeadLetter,
     /// It is acknowledged, and counted as `dropped` in `oslo_messaging_notifications_total`.
     Drop,
@@ -75,7 +75,7 @@ impl FailurePolicy {
         self
     }
 
-    /// How long to wait after try number `attempt`, from 1, has failed; `None` if it was the last.
+    /// How long to wait after attempt number `attempt`, from 1, has failed; `None` if it was the last.
     pub(super) fn wait_after(&self, attempt: u32) -> Option<Duration> {
         (attempt < self.attempts.get()).then(|| {
             // Without a wait there is nothing to grow, however many attempts there are.
@@ -97,7 +97,7 @@ impl FailurePolicy {
             in_all = in_all.saturating_add(self.wait_after(attempt).unwrap_or_default());
             if in_all > LONGEST_IN_ALL {
                 return Err(Error::new(ErrorKind::Config, "start")
-                    .with_context("reason", "an event may wait for its tries for ten minutes in all")
+                    .with_context("reason", "an event may wait for its attempts for ten minutes in all")
                     .with_context("attempts", self.attempts)
                     .with_context("first_wait", format_args!("{:?}", self.first_wait)));
             }
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn waits_over_ten_minutes_in_all_are_refused() {
         let policy = FailurePolicy::default();
-        for (tries, first_wait, allowed) in [
+        for (attempts, first_wait, allowed) in [
             (1, Duration::MAX, true),
             (2, LONGEST_IN_ALL, true),
             (2, LONGEST_IN_ALL + Duration::from_nanos(1), false),
@@ -130,8 +130,8 @@ mod tests {
             (u32::MAX, Duration::from_millis(1), false),
             (u32::MAX, Duration::ZERO, true),
         ] {
-            let checked = policy.with_attempts(tries).with_first_wait(first_wait).check();
-            assert_eq!(checked.is_ok(), allowed, "{tries} tries from {first_wait:?}: {checked:?}");
+            let checked = policy.with_attempts(attempts).with_first_wait(first_wait).check();
+            assert_eq!(checked.is_ok(), allowed, "{attempts} attempts from {first_wait:?}: {checked:?}");
         }
     }
 }

@@ -49,7 +49,9 @@ impl OutgoingEvent {
         }
     }
 
-    /// The event as one message, with a new `_unique_id`.
+    /// The event as one message, with a `_unique_id` that is new on each call.
+    ///
+    /// Publish one such message again to repeat it: a listener takes two with different ids for two events.
     #[must_use]
     pub fn to_notification(&self) -> wire::Notification {
         wire::Notification {

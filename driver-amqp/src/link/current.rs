@@ -59,9 +59,9 @@ impl LinkState {
         }
     }
 
-    /// The error of an operation on the consuming connection whose deadline has passed: `Closed`
+    /// The error of an operation whose deadline has passed, and that no alarm held back: `Closed`
     /// if the transport was closed meanwhile, `Disconnected` without a link, otherwise `Timeout`, which names the host.
-    pub(crate) fn consuming_deadline_error(&self, operation: &'static str) -> Error {
+    pub(crate) fn unblocked_deadline_error(&self, operation: &'static str) -> Error {
         match self {
             Self::Lost { reason } => lost(operation, reason),
             Self::Closed => Error::closed(operation),
@@ -155,7 +155,7 @@ impl CurrentLink {
     }
 
     /// The error of a publish or declaration whose deadline has passed:
-    /// `Blocked` under an alarm, otherwise that of [`LinkState::consuming_deadline_error`].
+    /// `Blocked` under an alarm, otherwise that of [`LinkState::unblocked_deadline_error`].
     ///
     /// `executed` is the caller's knowledge of its own message. `Closed` if the transport was closed meanwhile.
     pub(crate) fn deadline_error(&self, operation: &'static str, executed: Executed) -> Error {
@@ -164,7 +164,7 @@ impl CurrentLink {
                 let blocked = Error::new(ErrorKind::Blocked, operation).transient();
                 blocked.with_context("reason", reason).with_context("host", &link.host)
             }
-            state => state.consuming_deadline_error(operation),
+            state => state.unblocked_deadline_error(operation),
         }
         .with_executed(executed)
     }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::attempts::STABLE_AFTER;
+use crate::backoff::STABLE_AFTER;
 use crate::connection::hosts::Hosts;
 use crate::counters::count;
 use crate::link::Link;

@@ -1,4 +1,4 @@
-//! Sends one message, waits for its confirm, and separates what was not sent from what may have arrived.
+//! Sends one message, waits for its confirm, and separates what was not written from what may have arrived.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::publish::unconfirmed::Sequence;
 pub(crate) enum Outcome {
     /// The broker cannot have the whole message. lapin resolves the outer future only
     /// when the socket has accepted the last byte, so an error of it is definite.
-    NotSent(lapin::Error),
+    NotWritten(lapin::Error),
     /// The broker answered. Even a nack is definite only for some queues, see `if_refused`.
     Confirmed(Confirm),
     /// The message was written, and the channel or connection ended before its confirm. The broker may have it.
-    Unknown(lapin::Error),
+    Written(lapin::Error),
 }
 
 /// The broker's answer to one publish. Nothing else proves that it has the message.
@@ -59,10 +59,10 @@ pub(crate) async fn send_and_await_confirm(
     let (exchange, key) = (publish.exchange.name.as_str().into(), publish.routing_key.as_str().into());
     let properties = properties::of(&publish.message, publish.persistent);
     let outcome = match channel.basic_publish(exchange, key, options, &publish.message.body, properties).await {
-        Err(error) => Outcome::NotSent(error),
+        Err(error) => Outcome::NotWritten(error),
         Ok(confirm) => match confirm.await {
             Ok(confirmation) => Outcome::Confirmed(confirmation.into()),
-            Err(error) => Outcome::Unknown(error),
+            Err(error) => Outcome::Written(error),
         },
     };
     (sequence, outcome)

@@ -28,7 +28,7 @@ pub(crate) enum Prerequisite {
     ///
     /// The publisher of a notification declares it too, as the reference does,
     /// so that nothing is lost before a consumer exists.
-    Queue(QueuePlan),
+    BoundQueue(QueuePlan),
     /// A durable queue that is addressed by its name. A dead-letter queue, for example. It may have no consumer.
     DurableQueue(String),
 }
@@ -96,7 +96,7 @@ impl Prerequisite {
             Address::Notification { .. } if ensure_queue => {
                 let name = to.routing_key();
                 let bindings = vec![Binding::new(exchange, name.clone())];
-                Self::Queue(QueuePlan::new(name, Lifetime::Shared, bindings))
+                Self::BoundQueue(QueuePlan::new(name, Lifetime::Shared, bindings))
             }
             _ if exchange.kind == ExchangeKind::Default => Self::None,
             _ => Self::Exchange(exchange),
@@ -106,7 +106,7 @@ impl Prerequisite {
     /// Whether the publisher declares the queue itself, so that its message cannot be dropped for want of one.
     /// Such a publish is always mandatory: a return shows that the queue was deleted meanwhile.
     pub(crate) fn has_queue(&self) -> bool {
-        matches!(self, Self::Queue(_) | Self::DurableQueue(_))
+        matches!(self, Self::BoundQueue(_) | Self::DurableQueue(_))
     }
 
     /// Whether it must be declared again when this exchange is missing.
@@ -114,7 +114,7 @@ impl Prerequisite {
         match self {
             Self::None | Self::DurableQueue(_) => false,
             Self::Exchange(own) => own.name == exchange,
-            Self::Queue(plan) => plan.bindings.iter().any(|binding| binding.exchange.name == exchange),
+            Self::BoundQueue(plan) => plan.bindings.iter().any(|binding| binding.exchange.name == exchange),
         }
     }
 }
@@ -217,7 +217,7 @@ impl Destinations {
             Prerequisite::Exchange(exchange) => {
                 declarer.exchange(exchange).await.map_err(|error| undeclared(error, exchange))
             }
-            Prerequisite::Queue(plan) => declarer.queue(plan).await,
+            Prerequisite::BoundQueue(plan) => declarer.queue(plan).await,
             Prerequisite::DurableQueue(name) => declarer.durable_queue(name).await,
         }
     }

@@ -25,36 +25,36 @@ pub(crate) struct PublishJob {
     pub(crate) declared: Generation,
 }
 
-/// The message is not sent, or certainly did not arrive.
+/// lapin does not have the message, or the broker certainly does not.
 const WAITING: u8 = 0;
-/// lapin has the message, so the broker may have it.
-const SENT: u8 = 1;
-/// The caller has its error. Final: the message must not be sent any more.
+/// lapin has taken the message, so the broker may have it.
+const TAKEN: u8 = 1;
+/// The caller has its error. Final: the message must not be given to lapin any more.
 const ABANDONED: u8 = 2;
 
-/// Decides which came first: that the publisher sends a message, or that its caller gives up.
+/// Decides which came first: that lapin takes a message, or that its caller gives up.
 /// Exactly one of them wins, so an error that says `No` is reliable.
 #[derive(Debug, Default)]
 pub(crate) struct AbandonFlag(AtomicU8);
 
 impl AbandonFlag {
-    /// To be called right before sending. Returns false
-    /// if the caller has given up, and then the message must not be sent.
-    pub(crate) fn mark_sent(&self) -> bool {
-        self.0.compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// To be called right before lapin gets the message. Returns false
+    /// if the caller has given up, and then lapin must not get it.
+    pub(crate) fn mark_taken(&self) -> bool {
+        self.0.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// To be called when the broker certainly does not have the message:
     /// it may be abandoned or sent again. It has no effect once the caller has given up.
-    pub(crate) fn mark_unsent(&self) {
-        let _ = self.0.compare_exchange(SENT, WAITING, Ordering::AcqRel, Ordering::Acquire);
+    pub(crate) fn mark_released(&self) {
+        let _ = self.0.compare_exchange(TAKEN, WAITING, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The caller gives up. Returns what is known about the execution.
-    /// `Maybe` if the message was sent, otherwise `No`, and then it never will be sent.
+    /// `Maybe` if lapin took the message, otherwise `No`, and then lapin never will get it.
     pub(crate) fn abandon(&self) -> Executed {
         match self.0.swap(ABANDONED, Ordering::AcqRel) {
-            SENT => Executed::Maybe,
+            TAKEN => Executed::Maybe,
             _ => Executed::No,
         }
     }
@@ -65,21 +65,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_abandoned_is_not_sent_and_what_was_sent_may_have_arrived() {
-        let (abandoned, sent) = (AbandonFlag::default(), AbandonFlag::default());
+    fn what_was_abandoned_is_not_taken_and_what_was_taken_may_have_arrived() {
+        let (abandoned, taken) = (AbandonFlag::default(), AbandonFlag::default());
         assert_eq!(abandoned.abandon(), Executed::No);
-        assert!(!abandoned.mark_sent());
-        assert!(sent.mark_sent());
-        assert_eq!(sent.abandon(), Executed::Maybe);
+        assert!(!abandoned.mark_taken());
+        assert!(taken.mark_taken());
+        assert_eq!(taken.abandon(), Executed::Maybe);
     }
 
     #[test]
-    fn what_came_back_unsent_can_be_abandoned_or_sent_again() {
+    fn what_was_released_can_be_abandoned_or_taken_again() {
         let abandon_flag = AbandonFlag::default();
-        assert!(abandon_flag.mark_sent());
-        abandon_flag.mark_unsent();
-        assert!(abandon_flag.mark_sent());
-        abandon_flag.mark_unsent();
+        assert!(abandon_flag.mark_taken());
+        abandon_flag.mark_released();
+        assert!(abandon_flag.mark_taken());
+        abandon_flag.mark_released();
         assert_eq!(abandon_flag.abandon(), Executed::No);
     }
 }

@@ -30,10 +30,10 @@ use crate::link::current::LinkState;
 use crate::link::inner::Inner;
 use crate::link::state_machine::Generation;
 use crate::properties::check_frame;
-use crate::publish::channel_closed::SendState;
 use crate::publish::channel_renewal::ChannelRenewal;
 use crate::publish::confirm::{Confirm, Outcome, refused, send_and_await_confirm};
 use crate::publish::destinations::{Destinations, Prerequisite};
+use crate::publish::disposition::WriteState;
 use crate::publish::job::PublishJob;
 use crate::publish::pending_declaration::PendingDeclaration;
 use crate::publish::resend::{ChannelFailures, Resend};
@@ -140,7 +140,7 @@ impl Publisher {
             let state = self.state.borrow_and_update().clone();
             match self.next_step(&state) {
                 Step::Close => return self.close().await,
-                Step::LeaveLostLink => self.clear_up(ChannelFailures::default()).await,
+                Step::LeaveLostLink => self.clear_up(ChannelFailures::of_lost_connection()).await,
                 // Nothing is unconfirmed, so nothing is lost with the channel.
                 Step::ReplaceChannel => drop(self.leave_channel()),
                 Step::Send(link, job) => self.send(&link, job).await,
@@ -242,7 +242,7 @@ impl Publisher {
             Ok(channel) => channel,
             Err(error) => return self.unprepared(job, error),
         };
-        if !job.abandon_flag.mark_sent() {
+        if !job.abandon_flag.mark_taken() {
             return;
         }
         // After the flag: a job that its caller abandoned is not an attempt.
@@ -253,7 +253,7 @@ impl Publisher {
         // The first poll numbers the message and queues its frames, so the order of jobs is the order on the wire.
         let polled = futures_util::poll!(publish.as_mut());
         // On a closed channel lapin queues nothing.
-        if !matches!(&polled, Poll::Ready((_, Outcome::NotSent(_)))) {
+        if !matches!(&polled, Poll::Ready((_, Outcome::NotWritten(_)))) {
             count(&self.inner.counts.publishes, 1);
         }
         match polled {
@@ -318,8 +318,8 @@ impl Publisher {
                     next = self.in_flight.next().now_or_never().flatten();
                     continue;
                 }
-                Outcome::NotSent(error) => ChannelFailures::first(sequence, SendState::NotSent, error),
-                Outcome::Unknown(error) => ChannelFailures::first(sequence, SendState::Written, error),
+                Outcome::NotWritten(error) => ChannelFailures::first(sequence, WriteState::NotWritten, error),
+                Outcome::Written(error) => ChannelFailures::first(sequence, WriteState::Written, error),
             };
             return self.clear_up(failures).await;
         }
@@ -384,8 +384,8 @@ impl Publisher {
             let Ok(Some((sequence, outcome))) = timeout(patience, self.in_flight.next()).await else { break };
             match outcome {
                 Outcome::Confirmed(confirm) => self.confirmed(sequence, confirm),
-                Outcome::NotSent(error) => failures.add(sequence, SendState::NotSent, error),
-                Outcome::Unknown(error) => failures.add(sequence, SendState::Written, error),
+                Outcome::NotWritten(error) => failures.add(sequence, WriteState::NotWritten, error),
+                Outcome::Written(error) => failures.add(sequence, WriteState::Written, error),
             }
         }
         let host = self.host();
@@ -401,7 +401,7 @@ impl Publisher {
     /// Fails every job with `Closed`. First resolves what is unconfirmed,
     /// so that a message that the broker has is not reported as not sent.
     async fn close(mut self) {
-        self.clear_up(ChannelFailures::default()).await;
+        self.clear_up(ChannelFailures::of_lost_connection()).await;
         // Callers that wait for room among the jobs fail at once.
         self.jobs.close();
         while let Some(job) = self.held.pop_front().or_else(|| self.jobs.try_recv().ok()) {
@@ -449,7 +449,7 @@ impl Publisher {
     fn resolve(&mut self, sequence: Sequence, result: Result<()>) {
         let Some(job) = self.unconfirmed.remove(sequence) else { return };
         if matches!(&result, Err(error) if error.executed() == Executed::No) {
-            job.abandon_flag.mark_unsent();
+            job.abandon_flag.mark_released();
         }
         // The receiver is gone if the caller has given up.
         let _ = job.result.send(result);

@@ -12,8 +12,8 @@ use oslo_messaging::{Error, ErrorKind, Executed};
 use crate::config::AmqpConfig;
 use crate::errors::{translate, unknown};
 use crate::link::inner::Inner;
-use crate::publish::channel_closed::{CloseReason, Disposition, SendState, UnconfirmedPublish, dispositions};
 use crate::publish::destinations::Destinations;
+use crate::publish::disposition::{CloseReason, Disposition, UnconfirmedPublish, WriteState, dispositions};
 use crate::publish::job::PublishJob;
 use crate::publish::unconfirmed::Sequence;
 
@@ -24,24 +24,31 @@ const RESENDS: u32 = 3;
 const CONFIRMS_AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// The publishes that failed with their channel, and the most specific error.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ChannelFailures {
-    /// A publish without an entry has no outcome yet, and is taken as `SendState::NoAnswer`.
-    sent: HashMap<Sequence, SendState>,
+    /// A publish without an entry has no outcome yet, and is taken as `WriteState::NoAnswer`.
+    written: HashMap<Sequence, WriteState>,
     /// The most specific error so far; it becomes the error of the callers. `None` if no publish has failed.
     error: Option<lapin::Error>,
 }
 
 impl ChannelFailures {
+    /// Of a channel whose connection is gone, before any publish of it has failed.
+    ///
+    /// It stays a lost connection unless an error that is added says what the broker objected to on the channel.
+    pub(crate) fn of_lost_connection() -> Self {
+        Self { written: HashMap::new(), error: None }
+    }
+
     /// The first failure of a channel, with which clearing up begins.
-    pub(crate) fn first(sequence: Sequence, sent: SendState, error: lapin::Error) -> Self {
-        Self { sent: HashMap::from([(sequence, sent)]), error: Some(error) }
+    pub(crate) fn first(sequence: Sequence, written: WriteState, error: lapin::Error) -> Self {
+        Self { written: HashMap::from([(sequence, written)]), error: Some(error) }
     }
 
     /// Adds a publish. The broker's text is more specific than an error about a closed channel,
     /// and its text about the channel more than that about the connection.
-    pub(crate) fn add(&mut self, sequence: Sequence, sent: SendState, error: lapin::Error) {
-        self.sent.insert(sequence, sent);
+    pub(crate) fn add(&mut self, sequence: Sequence, written: WriteState, error: lapin::Error) {
+        self.written.insert(sequence, written);
         // Tuples compare left to right: an error about the channel wins, then one with a text of the broker.
         let says = |error: &lapin::Error| (error.is_amqp_soft_error(), said(error).is_some());
         if self.error.as_ref().is_none_or(|known| says(&error) > says(known)) {
@@ -120,21 +127,21 @@ impl<'a> Resend<'a> {
     /// transient and executed `No`; publishes of a lost connection are resent without that limit.
     /// If an exchange is missing, it is forgotten, so that the resent publish declares it first.
     ///
-    /// The abandon flag goes back to unsent exactly where the error, if any, says executed `No`.
+    /// The abandon flag is released exactly where the error, if any, says executed `No`.
     /// A caller that gives up then reports `No` as well.
     pub(crate) fn select(&self, jobs: Vec<(Sequence, PublishJob)>) -> VecDeque<PublishJob> {
         let reason = match (self.loss, self.failures.said()) {
             (LossScope::Channel, Some((code, text))) => CloseReason::read(code, text),
-            _ => CloseReason::Other,
+            _ => CloseReason::Unattributed,
         };
         let unconfirmed = |(sequence, job): &'_ (Sequence, PublishJob)| {
-            let sent = self.failures.sent.get(sequence).copied().unwrap_or(SendState::NoAnswer);
-            (job.publish.exchange.clone(), job.publish.message.body.len(), sent)
+            let written = self.failures.written.get(sequence).copied().unwrap_or(WriteState::NoAnswer);
+            (job.publish.exchange.clone(), job.publish.message.body.len(), written)
         };
         let unconfirmed: Vec<_> = jobs.iter().map(unconfirmed).collect();
         let unconfirmed: Vec<_> = unconfirmed
             .iter()
-            .map(|(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes: *bytes, sent: *sent })
+            .map(|(exchange, bytes, written)| UnconfirmedPublish { exchange, bytes: *bytes, written: *written })
             .collect();
         let dispositions = dispositions(reason, &unconfirmed);
         let missing = matches!(reason, CloseReason::MissingExchange(_));
@@ -151,7 +158,7 @@ impl<'a> Resend<'a> {
                 self.destinations.forget_exchange(&job.publish.exchange.name);
             }
             if error.as_ref().is_none_or(|error| error.executed() == Executed::No) {
-                job.abandon_flag.mark_unsent();
+                job.abandon_flag.mark_released();
             }
             if let Some(error) = error {
                 // The receiver is gone if the caller has given up. Its abandon flag has the answer then.
@@ -220,9 +227,9 @@ mod tests {
 
     #[test]
     fn a_publish_that_finds_its_channel_closed_before_the_broker_s_words_are_read_makes_no_lost_connection_of_it() {
-        let mut failures = ChannelFailures::first(3, SendState::NotSent, refused(ChannelState::Closing));
-        failures.add(1, SendState::Written, missing());
-        failures.add(2, SendState::Written, missing());
+        let mut failures = ChannelFailures::first(3, WriteState::NotWritten, refused(ChannelState::Closing));
+        failures.add(1, WriteState::Written, missing());
+        failures.add(2, WriteState::Written, missing());
         assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
     }
 
@@ -231,16 +238,16 @@ mod tests {
         let gone = AMQPError::new(AMQPHardError::CHANNELERROR.into(), "CHANNEL_ERROR".into());
         let gone = lapin::Error::from(Lapin::ProtocolError(gone));
         for (first, second) in [(missing(), gone.clone()), (gone, missing())] {
-            let mut failures = ChannelFailures::first(1, SendState::Written, first);
-            failures.add(2, SendState::NotSent, second);
+            let mut failures = ChannelFailures::first(1, WriteState::Written, first);
+            failures.add(2, WriteState::NotWritten, second);
             assert_eq!((failures.loss(), failures.said().map(|(code, _)| code)), (LossScope::Channel, Some(404)));
         }
     }
 
     #[test]
     fn without_a_word_of_the_broker_about_the_channel_it_is_the_connection() {
-        assert_eq!(ChannelFailures::default().loss(), LossScope::Connection);
-        let failures = ChannelFailures::first(1, SendState::NotSent, refused(ChannelState::Error));
+        assert_eq!(ChannelFailures::of_lost_connection().loss(), LossScope::Connection);
+        let failures = ChannelFailures::first(1, WriteState::NotWritten, refused(ChannelState::Error));
         assert_eq!(failures.loss(), LossScope::Connection);
     }
 }

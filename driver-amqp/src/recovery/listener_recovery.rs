@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::attempts::Attempts;
 use crate::backoff::Backoff;
 use crate::consume::consumer_channel::ConsumerChannel;
 use crate::consume::session::{RestoredConsumer, Session};
@@ -27,6 +26,7 @@ use crate::link::Link;
 use crate::link::resubscribe_barrier::BarrierMember;
 use crate::queue_checks::QueueCheck;
 use crate::recovery::action::{RecoveryAction, action_for};
+use crate::recovery::attempts::RecoveryAttempts;
 use crate::recovery::lost_consumers::LostConsumers;
 use crate::recovery::queue_check::is_sound;
 use crate::recovery::restored::{LossReport, Restored, RestoredQueue};
@@ -48,7 +48,7 @@ pub(crate) struct ListenerRecovery {
     /// The number of the session in use: a late report about an earlier one is ignored.
     session: u64,
     /// The attempts to open a whole session. The count starts again after a session lived for more than 30 s.
-    attempts: Attempts,
+    attempts: RecoveryAttempts,
     /// Empty after each new session.
     lost_consumers: LostConsumers,
     /// Must know the queues after a rename.
@@ -88,7 +88,7 @@ impl ListenerRecovery {
             losses,
             restored,
             session: 0,
-            attempts: Attempts::new(),
+            attempts: RecoveryAttempts::new(),
             lost_consumers: LostConsumers::default(),
             check,
             taken_since: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::attempts::Attempts;
+use crate::recovery::attempts::RecoveryAttempts;
 
 /// The lost consumers of one session, by the indexes of their queues.
 /// Each has its own backoff, so a consumer that cannot be restored does not delay the others.
@@ -15,7 +15,7 @@ pub(crate) struct LostConsumers {
     /// Empty while everything is consumed.
     lost: BTreeMap<usize, Lost>,
     /// Kept after a consumer is restored: one that is lost again soon must wait longer.
-    attempts: BTreeMap<usize, Attempts>,
+    attempts: BTreeMap<usize, RecoveryAttempts>,
 }
 
 /// A consumer that the broker cancelled, or that could not be restored yet.
@@ -68,8 +68,8 @@ impl LostConsumers {
     }
 
     /// Created with a count of zero at the first loss of the consumer.
-    fn attempts(&mut self, index: usize) -> &mut Attempts {
-        self.attempts.entry(index).or_insert_with(Attempts::new)
+    fn attempts(&mut self, index: usize) -> &mut RecoveryAttempts {
+        self.attempts.entry(index).or_insert_with(RecoveryAttempts::new)
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! The listener sees a loss first and reports it through `handle`.
 //! `listener_recovery` is the task that acts on it,
-//! and `action` decides after a failed attempt. Results go back through `restored`.
+//! `attempts` counts, and `action` decides after a failed attempt. Results go back through `restored`.
 
 pub(crate) mod action;
+pub(crate) mod attempts;
 pub(crate) mod handle;
 pub(crate) mod listener_recovery;
 pub(crate) mod lost_consumers;

@@ -1,4 +1,4 @@
-//! What is known about a given-up event, in the headers of its copy.
+//! What is known about a given-up event, in the headers of its dead letter.
 //!
 //! The headers `oslo.dead.*` are written next to the message's own, so that a tool in any language can read them and
 //! the body stays byte for byte what the publisher sent.
@@ -13,8 +13,6 @@ use crate::excerpt::first;
 use crate::wire::compression::HEADER;
 use crate::{Error, Failure};
 
-/// What the name of a dead-letter queue ends in, behind the name of its queue.
-const SUFFIX: &str = ".dead";
 /// [`strip`] removes every header that begins so.
 const PREFIX: &str = "oslo.dead.";
 /// The header for one word, see [`DeadReason::as_str`].
@@ -41,7 +39,7 @@ const SHORT_TRACEBACK: usize = 4 * 1024;
 /// As much of a detail as is kept in memory.
 const BRIEF_DETAIL: usize = 256;
 /// What a broker writes on a message: how often it was delivered, and where it was dead-lettered by the broker's own
-/// doing. On a copy it would count what happened to another message.
+/// doing. On a dead letter it would count what happened to another message.
 const OF_BROKERS: [&str; 3] = ["x-delivery-count", "x-acquired-count", "x-death"];
 /// Headers that begin so come from a broker's own dead-lettering.
 const OF_BROKERS_BEGIN: [&str; 2] = ["x-first-death-", "x-last-death-"];
@@ -63,7 +61,7 @@ pub enum DeadReason {
     DeliveryLimit,
 }
 
-/// How much a copy of a message says in its headers.
+/// How much a dead letter says in its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Its own headers, and everything that is known of it.
@@ -93,13 +91,6 @@ pub struct DeadLetterInfo {
     /// Where the failure came from, the last 16 KiB:
     /// lines as Python prints them. Empty if no handler failed.
     pub traceback: String,
-}
-
-/// Where the given-up events of `queue` go.
-///
-/// The name is `<queue>.dead`.
-pub(crate) fn queue_of(queue: &str) -> String {
-    format!("{queue}{SUFFIX}")
 }
 
 impl DeadReason {
@@ -140,7 +131,7 @@ impl Extent {
 }
 
 impl DeadLetterInfo {
-    /// What there is to say of `message`, which is given up after `attempts` tries.
+    /// What there is to say of `message`, which is given up after `attempts` attempts.
     ///
     /// The beginning of the text is kept, and the end of the traceback, where Python puts the exception.
     pub(crate) fn of_failure(message: &Message, attempts: u32, failure: &Failure) -> Self {
@@ -151,7 +142,7 @@ impl DeadLetterInfo {
         }
     }
 
-    /// What there is to say of `message`, which is given up without a try that could have succeeded.
+    /// What there is to say of `message`, which is given up without an attempt that could have succeeded.
     ///
     /// The detail is the text of the error; there is no traceback.
     pub(crate) fn of_error(message: &Message, reason: DeadReason, attempts: u32, error: &Error) -> Self {
@@ -177,7 +168,7 @@ impl DeadLetterInfo {
         Self { detail, traceback: String::new(), queue: self.queue.clone(), origin: self.origin.clone(), ..*self }
     }
 
-    /// The headers for a copy of a message whose headers are `own`, as far as `extent` allows.
+    /// The headers for the dead letter of a message whose headers are `own`, as far as `extent` allows.
     ///
     /// Headers of an earlier dead letter are replaced,
     /// so that a second failure does not carry the facts of the first.
@@ -215,7 +206,7 @@ impl DeadLetterInfo {
         }
     }
 
-    /// Puts it beside the headers that a copy of the message keeps.
+    /// Puts it beside the headers that the dead letter keeps.
     ///
     /// Overwrites headers of the same names.
     pub(crate) fn write(&self, headers: &mut Headers) {
@@ -253,7 +244,7 @@ impl DeadLetterInfo {
 
 /// Removes our headers and those of brokers, so that the message is as it was published.
 ///
-/// Used before a copy is written and before a dead letter is replayed.
+/// Used before a dead letter or a returned event is written, and before a dead letter is replayed.
 pub(crate) fn strip(headers: &mut Headers) {
     let begins = |name: &str| OF_BROKERS_BEGIN.iter().any(|prefix| name.starts_with(prefix));
     headers.retain(|name, _| !(name.starts_with(PREFIX) || OF_BROKERS.contains(&name.as_str()) || begins(name)));

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::info::{DeadLetterInfo, Extent, queue_of, strip};
+use super::info::{DeadLetterInfo, Extent, strip};
+use super::queue::queue_of;
 use crate::delivery::settled;
 use crate::driver::{
     Address, DeliveryCount, IncomingMessage, Listener, Message, PublishOptions, Settle, Source, Subscription, Transport,

@@ -1,4 +1,4 @@
-//! What is known of one dead-letter queue: whether it takes events, and what the health of the bus says about it.
+//! What is known of one dead-letter queue: its name, whether it takes events, and what the health of the bus says about it.
 //!
 //! A queue is healthy, undeclared, or refusing. Events that wait to be moved watch the condition and try again when
 //! it becomes healthy; the health of the bus names the queue meanwhile.
@@ -7,6 +7,9 @@ use tokio::sync::watch;
 
 use crate::Error;
 use crate::bus::health::{BusHealth, HealthPart};
+
+/// What the name of a dead-letter queue ends in, behind the name of its queue.
+const SUFFIX: &str = ".dead";
 
 /// The state of the dead-letter queue of one queue that a listener reads.
 #[derive(Debug)]
@@ -30,6 +33,11 @@ enum Condition {
     Undeclared,
     /// It did not take an event.
     Refuses,
+}
+
+/// The name of the queue that the given-up events of `queue` go to: `<queue>.dead`.
+pub(crate) fn queue_of(queue: &str) -> String {
+    format!("{queue}{SUFFIX}")
 }
 
 impl DeadLetterQueue {

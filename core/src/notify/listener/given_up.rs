@@ -8,7 +8,7 @@
 //! The key is the `_unique_id`. An event without one is recognised by its content, so several equal events may share
 //! an identity; they are counted, and each is matched once.
 //!
-//! Memory is bounded: events that are being moved hold places of the listener's window,
+//! Memory is bounded: events that are being moved hold a share of the listener's window,
 //! and at most 10,000 returned ones are remembered.
 
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ pub(super) enum GivenUpMatch {
     /// Not one of them; the check for duplicates comes next.
     Other(Box<dyn IncomingMessage>),
     /// Another delivery of one that is being moved: it is settled with that.
-    Copy,
+    Redelivery,
     /// One of them: only its move is to be tried.
     GivenUp(Box<dyn IncomingMessage>, Box<GiveUpReason>),
 }
@@ -78,11 +78,11 @@ struct Events {
 struct Moving {
     /// How many messages of this identity are being moved: equal ones without an id may be several.
     messages: usize,
-    /// Repeated deliveries, unsettled; settled together with the event.
-    copies: Vec<Box<dyn IncomingMessage>>,
+    /// Redeliveries of the event, unsettled; settled together with it.
+    redeliveries: Vec<Box<dyn IncomingMessage>>,
     /// Brief: for another message of the same id that comes meanwhile.
     info: DeadLetterInfo,
-    /// Notified when a copy came that the broker drops if it is not acknowledged.
+    /// Notified when a redelivery came that the broker drops if it is not acknowledged.
     last: Arc<Notify>,
 }
 
@@ -110,7 +110,7 @@ impl EventIdentity {
 }
 
 impl GivenUp {
-    /// Decides whether `message` is a given-up event, a copy of one that is being moved, or neither.
+    /// Decides whether `message` is a given-up event, a redelivery of one that is being moved, or neither.
     ///
     /// The reader asks before it looks for duplicates.
     /// A returned event is matched once for each time it was returned.
@@ -125,8 +125,8 @@ impl GivenUp {
                 if message.message().is_last_delivery() {
                     moving.last.notify_one();
                 }
-                moving.copies.push(message);
-                GivenUpMatch::Copy
+                moving.redeliveries.push(message);
+                GivenUpMatch::Redelivery
             }
             // The publisher sent it twice. It is not settled with the first:
             // it may also be the dead letter, replayed before its confirm arrived here.
@@ -145,15 +145,15 @@ impl GivenUp {
     pub(super) fn begin(&self, identity: EventIdentity, info: &DeadLetterInfo) -> Arc<Notify> {
         let mut events = self.events();
         let moving = events.moving.entry(identity);
-        let new = || Moving { messages: 0, copies: Vec::new(), info: info.brief(), last: Arc::default() };
+        let new = || Moving { messages: 0, redeliveries: Vec::new(), info: info.brief(), last: Arc::default() };
         let moving = moving.or_insert_with(new);
         moving.messages += 1;
         Arc::clone(&moving.last)
     }
 
-    /// Notes that a copy of an event is about to go back to the end of its queue, where it will be met again.
+    /// Notes that an event is about to be published to the end of its queue, from where it will be met again.
     ///
-    /// Called before the copy is published, because the copy may be delivered before its confirm. When the memory is
+    /// Called before the publish, because the returned event may be delivered before its confirm. When the memory is
     /// full the oldest is forgotten: its handler runs again.
     pub(super) fn returning(&self, identity: EventIdentity, info: &DeadLetterInfo) {
         let mut events = self.events();
@@ -173,24 +173,25 @@ impl GivenUp {
         events.returned.insert(identity, Returned { number, messages: 1, reason });
     }
 
-    /// Undoes a [`returning`](Self::returning), since the copy was certainly not published.
+    /// Undoes a [`returning`](Self::returning), since the returned event was certainly not published.
     pub(super) fn not_returned(&self, identity: EventIdentity) {
         self.events().take_returned(identity);
     }
 
     /// Whether another delivery of an event that is being moved is the last that its queue allows.
     ///
-    /// The copy must then be kept too, not only the first delivery.
+    /// That redelivery must then be kept too, not only the first delivery.
     pub(super) fn has_last(&self, identity: EventIdentity) -> bool {
         let events = self.events();
-        let copies = events.moving.get(&identity).map(|moving| moving.copies.as_slice()).unwrap_or_default();
-        copies.iter().any(|copy| copy.message().is_last_delivery())
+        let redeliveries =
+            events.moving.get(&identity).map(|moving| moving.redeliveries.as_slice()).unwrap_or_default();
+        redeliveries.iter().any(|message| message.message().is_last_delivery())
     }
 
     /// Notes that an event is in the dead-letter queue;
     /// gives out its other deliveries, which are to be settled with it.
     ///
-    /// Its returned copies are forgotten too, if it has an id.
+    /// What of it was returned is forgotten too, if it has an id.
     pub(super) fn moved(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let mut events = self.events();
         if !identity.by_content {
@@ -201,7 +202,7 @@ impl GivenUp {
 
     /// Notes that an event is not held here any more; gives out its other deliveries.
     ///
-    /// The caller acknowledges the copies, or drops them for the broker to deliver again.
+    /// The caller acknowledges them, or drops them for the broker to deliver again.
     pub(super) fn left(&self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         self.events().end(identity)
     }
@@ -225,14 +226,14 @@ impl Events {
         Some(reason)
     }
 
-    /// Ends one move of `identity`; the copies are returned with the last one.
+    /// Ends one move of `identity`; the redeliveries are given out with the last one.
     fn end(&mut self, identity: EventIdentity) -> Vec<Box<dyn IncomingMessage>> {
         let Some(moving) = self.moving.get_mut(&identity) else { return Vec::new() };
         moving.messages -= 1;
         if moving.messages > 0 {
             return Vec::new();
         }
-        self.moving.remove(&identity).map(|moving| moving.copies).unwrap_or_default()
+        self.moving.remove(&identity).map(|moving| moving.redeliveries).unwrap_or_default()
     }
 }
 
@@ -278,7 +279,7 @@ mod tests {
     fn meet(events: &GivenUp, identity: EventIdentity, redelivered: bool) -> &'static str {
         match events.meet(identity, Box::new(Arrived(Message::new("{}"), redelivered))) {
             GivenUpMatch::Other(_) => "other",
-            GivenUpMatch::Copy => "copy",
+            GivenUpMatch::Redelivery => "redelivery",
             GivenUpMatch::GivenUp(..) => "given up",
         }
     }
@@ -289,7 +290,7 @@ mod tests {
         let id = EventIdentity::of(MessageKey::of("a"), &Message::new("{}"));
         assert_eq!(meet(&events, id, true), "other");
         events.begin(id, &info());
-        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "given up"));
+        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("redelivery", "given up"));
         events.returning(id, &info());
         assert_eq!(events.left(id).len(), 1);
         assert_eq!((meet(&events, id, false), meet(&events, id, false)), ("given up", "other"));
@@ -307,9 +308,9 @@ mod tests {
         assert_eq!(id, EventIdentity::of(None, &message("m", "1")));
         assert!(id != EventIdentity::of(None, &message("m", "2")) && id != EventIdentity::of(None, &message("n", "1")));
         events.begin(id, &info());
-        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("copy", "other"));
+        assert_eq!((meet(&events, id, true), meet(&events, id, false)), ("redelivery", "other"));
         events.begin(id, &info());
-        assert!(events.moved(id).is_empty(), "the copy may be the other's");
+        assert!(events.moved(id).is_empty(), "the redelivery may be the other's");
         assert_eq!(events.moved(id).len(), 1);
     }
 

@@ -19,7 +19,7 @@ use super::reader::{EventReader, ReadOutcome};
 use super::runner::Runner;
 use super::work_item::{PendingEvent, WorkItem};
 use crate::decoding::{Decoded, DecodingListener};
-use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start, stop_requested};
+use crate::lifecycle::{CLOSE_TIMEOUT, Phase, TaskControl, start_in_order, stop_requested};
 use crate::wire::Notification;
 use crate::{Deadline, ErrorKind, Result};
 
@@ -156,14 +156,14 @@ impl Intake {
     ///
     /// Errors: the error of the listener, which is final: it has lost its queues.
     async fn take(&mut self) -> Result<bool> {
-        // Looked at, not kept: an event that waited for its next try may need it while none arrives.
+        // Looked at, not kept: an event that waited for its next attempt may need it while none arrives.
         drop(self.runner.permit().await);
         let Some(messages) = self.listener.poll(self.runner.free()).await? else { return Ok(false) };
         self.polled.extend(messages);
         while let Some(message) = self.polled.pop_front() {
             if let Some(item) = self.read(message).await {
                 let permit = self.runner.permit().await;
-                start(Arc::clone(&self.runner).run(WorkItem::new(vec![item]), permit), &mut self.running);
+                start_in_order(Arc::clone(&self.runner).run(WorkItem::new(vec![item]), permit), &mut self.running);
             }
         }
         Ok(true)
@@ -185,7 +185,7 @@ impl Intake {
             permit = self.runner.permit(), if missing.is_none() || is_due => {
                 self.due = None;
                 let work = WorkItem::new(std::mem::take(&mut self.gathered));
-                start(Arc::clone(&self.runner).run(work, permit), &mut self.running);
+                start_in_order(Arc::clone(&self.runner).run(work, permit), &mut self.running);
             }
             polled = self.listener.poll(missing.unwrap_or(NonZeroUsize::MIN)), if missing.is_some() => {
                 let Some(messages) = polled? else { return Ok(false) };
@@ -212,16 +212,16 @@ impl Intake {
             ReadOutcome::Event(item) => Some(item),
             ReadOutcome::Nothing => None,
             ReadOutcome::Undecodable(delivery, error) => {
-                start(Arc::clone(&self.runner).run_undecodable(delivery, error), &mut self.running);
+                start_in_order(Arc::clone(&self.runner).run_undecodable(delivery, error), &mut self.running);
                 None
             }
             ReadOutcome::Last(delivery) => {
-                start(Arc::clone(&self.runner).run_last(delivery), &mut self.running);
+                start_in_order(Arc::clone(&self.runner).run_last(delivery), &mut self.running);
                 None
             }
             ReadOutcome::GivenUp(event) => {
                 let runner = Arc::clone(&self.runner);
-                start(async move { runner.run_given_up(event).await }, &mut self.running);
+                start_in_order(async move { runner.run_given_up(event).await }, &mut self.running);
                 None
             }
         }

@@ -11,7 +11,8 @@ use crate::{Error, Failure};
 
 /// What became of each event that one handler was called with.
 pub(super) struct Invocation {
-    /// The events whose payload does not decode into the handler's type, by their places, with the errors.
+    /// The events whose payload does not decode into the handler's type, with the errors.
+    /// Each by its index among the events that the handler was called with.
     pub(super) unreadable: Vec<(usize, Error)>,
     /// What the handler did with the others, all of them together.
     pub(super) outcome: HandlerOutcome,
@@ -24,10 +25,10 @@ pub(super) enum HandlerOutcome {
     Failed(Failure),
 }
 
-/// Runs the handler at `place` of `endpoint` on `events`. A panic in it, or in the decoding of its payloads, is a
-/// failure of these events and of nothing else.
-pub(super) async fn invoke(endpoint: &HandlerTable, place: usize, events: Vec<Event>, attempt: u32) -> Invocation {
-    let handler = endpoint.handler(place);
+/// Runs the handler of `endpoint` with the index `handler` on `events`. A panic in it, or in the decoding of its
+/// payloads, is a failure of these events and of nothing else.
+pub(super) async fn invoke(endpoint: &HandlerTable, handler: usize, events: Vec<Event>, attempt: u32) -> Invocation {
+    let handler = endpoint.handler(handler);
     let span = debug_span!("notification.handle", handler = ?handler, events = events.len(), attempt);
     let begun = match caught(|| span.in_scope(|| handler.begin(events))) {
         Ok(begun) => begun,

@@ -1,10 +1,10 @@
 //! The reader's side of notifications: from the subscription to the handlers and the dead-letter queue.
 //!
-//! The builder checks the settings and subscribes; the task is [`intake`]. The way of an event: [`reader`] decodes it
-//! and recognises repeated deliveries, [`runner`] passes it to the endpoints, [`deferred`] holds it for its next
-//! attempt, and [`mover`] moves it to the dead-letter queue.
+//! The builder checks the settings and subscribes; the task is [`intake`]. The way of an event: the
+//! [`DecodingListener`] decodes it, [`reader`] recognises repeated deliveries and translates the event, [`runner`]
+//! passes it to the endpoints and holds it between two attempts ([`unhandled`] says what follows an attempt), and
+//! [`mover`] moves it to the dead-letter queue.
 
-mod deferred;
 mod given_up;
 mod intake;
 mod invoke;
@@ -13,6 +13,7 @@ mod reader;
 mod requeue_backoff;
 mod runner;
 mod shutdown;
+mod unhandled;
 mod work_item;
 
 use std::collections::BTreeMap;
@@ -32,8 +33,7 @@ use self::reader::EventReader;
 use self::requeue_backoff::RequeueBackoff;
 use self::runner::Runner;
 use self::shutdown::ShutdownSignal;
-use super::dead_letter::info::queue_of;
-use super::dead_letter::queue::DeadLetterQueue;
+use super::dead_letter::queue::{DeadLetterQueue, queue_of};
 use super::dead_letter::writer::DeadLetterWriter;
 use super::endpoint::{HandlerTable, NotificationEndpoint};
 use super::{FailurePolicy, GiveUp, Priority};
@@ -170,8 +170,8 @@ impl NotificationListenerBuilder {
     /// or 50; with [`batch`](Self::batch) 1.
     ///
     /// The broker hands over twice as many events (the window), or a batch more than run at once; as many as may run
-    /// can wait beside them for their next try. Handlers are started in the order in which events came; but those of
-    /// one batch run one after the other, so that a batch may overtake what waits in the one before it.
+    /// can wait beside them for their next attempt. Handlers are started in the order in which events came; but those
+    /// of one batch run one after the other, so that a batch may overtake what waits in the one before it.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = Some(handlers);
         self

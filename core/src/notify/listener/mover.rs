@@ -1,14 +1,15 @@
 //! Moves events that were given up to their dead-letter queue, for as long as that takes, without a second run.
 //!
 //! What cannot be moved must not stop the events behind it. A share of the window holds such events in memory and tries
-//! again. The others go back to the end of their queue as a confirmed copy:
+//! again. The others are published to the end of their queue, as returned events, and then acknowledged:
 //! requeued, RabbitMQ would hand them out first again.
 //!
 //! An event passes these states until it is written or the listener ends:
 //!
-//! * Trying: it writes its copy and, if that fails, takes a slot if one is free.
+//! * Attempt: its dead letter is published and, if that fails, it takes a slot if one is free.
 //! * Holding a slot: it stays in memory and tries again after 1 s up to 30 s, or at once when the queue recovers.
-//! * Without a slot: it returns to the end of its own queue, at most once in 60 s.
+//! * Without a slot: it returns to the end of its own queue, at most once in 60 s. One that was returned before makes
+//!   another attempt first.
 //! * Urgent: the broker would drop it with the next failed delivery. It returns to its queue at once, with a new
 //!   delivery count.
 
@@ -71,16 +72,16 @@ pub(super) struct DeadLetterQueues {
 /// An event that was given up and is not in its dead-letter queue yet.
 #[derive(Debug)]
 pub(super) struct PendingMove {
-    /// Stays unsettled until the copy is confirmed, so that a crash loses nothing.
+    /// Stays unsettled until its dead letter or its returned event is confirmed, so that a crash loses nothing.
     delivery: Delivery,
     /// The key of the event in `GivenUp`.
     identity: EventIdentity,
-    /// What goes into the headers of the copy, and when the event last returned to its queue.
+    /// What goes into the headers of the dead letter, and when the event last returned to its queue.
     reason: GiveUpReason,
 }
 
 impl PendingMove {
-    /// For an event that is given up now; `info` becomes the headers of its copy.
+    /// For an event that is given up now; `info` becomes the headers of its dead letter.
     ///
     /// It was never returned to its queue.
     pub(super) fn new(delivery: Delivery, identity: EventIdentity, info: DeadLetterInfo) -> Self {
@@ -112,27 +113,29 @@ impl Mover {
     ///
     /// Returns when the event is settled or left to the broker. Handlers do not run in here.
     ///
-    /// Cancellation: the delivery is dropped unsettled, and the broker delivers it again. A copy may exist already.
+    /// Cancellation: the delivery is dropped unsettled, and the broker delivers it again. Its dead letter or its
+    /// returned event may exist already.
     pub(super) async fn run(&self, mut event: PendingMove) {
         let Some(writer) = &self.writer else { return drop_event(event).await };
-        // What the broker drops with the next failed delivery is not held: its copy counts from zero.
+        // What the broker drops with the next failed delivery is not held: a returned event counts from zero.
         let mut urgent = event.delivery.is_last();
         if self.shutdown.is_lost() && !urgent {
-            // It comes again, to be given up then: a copy now would be one too many.
+            // It comes again, to be given up then: a dead letter now would be one too many.
             return;
         }
-        // From here on a message with the same id is the dead letter, replayed, and not a copy of this one.
+        // From here on a message with the same id is the dead letter, replayed, and not a redelivery of this one.
         event.delivery.release();
-        let last_copy = self.given_up.begin(event.identity, event.info());
+        let last_redelivery = self.given_up.begin(event.identity, event.info());
         let queue = self.queues.of(&event.info().queue);
         let mut slot: Option<OwnedSemaphorePermit> = None;
-        let mut tries = 0_u32;
+        // How often it has waited in here.
+        let mut waits = 0_u32;
         // Where the queue is known to be broken, only what holds a slot finds out whether it still is.
-        let mut may_try = urgent || !queue.is_broken();
+        let mut may_attempt = urgent || !queue.is_broken();
         loop {
             // Watched before the attempt, so that a recovery during it is not missed.
             let mut recovery = queue.watch();
-            if may_try {
+            if may_attempt {
                 match writer.write(event.delivery.message(), event.info()).await {
                     Ok(()) => return self.moved(event, queue).await,
                     Err(error) => fail(queue, event.info(), &error),
@@ -144,16 +147,15 @@ impl Mover {
             }
             let wake = match slot {
                 _ if urgent => Instant::now(),
-                None if tries == 0 => event.next_return(),
-                _ => Instant::now() + BACKOFF.wait(tries),
+                None if waits == 0 => event.next_return(),
+                _ => Instant::now() + BACKOFF.wait(waits),
             };
             tokio::select! {
                 biased;
                 cause = self.shutdown.signalled() => return self.end(event, queue, cause).await,
                 () = recovery.recovered() => {}
-                () = last_copy.notified() => urgent = true,
-                // What was back in its queue and has waited for its next turn there is tried once more before.
-                () = sleep_until(wake) => if urgent || slot.is_none() && (tries > 0 || !event.was_returned()) {
+                () = last_redelivery.notified() => urgent = true,
+                () = sleep_until(wake) => if event.returns_now(urgent, slot.is_some(), waits) {
                     match self.send_back(event, queue).await {
                         None => return,
                         Some(kept) => event = kept,
@@ -161,9 +163,9 @@ impl Mover {
                     urgent = false;
                 }
             }
-            // An event without a slot tries once each time that it wakes too,
+            // An event without a slot makes an attempt each time that it wakes too,
             // so that a queue that works again is noticed.
-            (may_try, tries) = (true, tries.saturating_add(1));
+            (may_attempt, waits) = (true, waits.saturating_add(1));
         }
     }
 
@@ -194,20 +196,21 @@ impl Mover {
         }
     }
 
-    /// Acknowledges a moved event and its copies.
+    /// Acknowledges a moved event and its redeliveries.
     ///
     /// A success also clears the unhealthy state of the dead-letter queue.
     async fn moved(&self, event: PendingMove, queue: &DeadLetterQueue) {
         recover(queue, &event.info().queue);
         counter!("oslo_messaging_notifications_total", "outcome" => "dead_letter").increment(1);
-        let copies = self.given_up.moved(event.identity);
-        acknowledge(event.delivery, copies).await;
+        let redeliveries = self.given_up.moved(event.identity);
+        acknowledge(event.delivery, redeliveries).await;
     }
 
-    /// Puts a copy of `event` at the end of its queue and acknowledges the event; gives it out again if that fails.
+    /// Publishes `event` to the end of its queue and acknowledges it; gives it out again if that fails.
     ///
-    /// The order is: remember the copy, publish it, await the confirm, acknowledge the original. A crash between the
-    /// last two leaves two messages of one event; the process that reads them does not know that it was given up.
+    /// The order is: remember the returned event, publish it, await the confirm, acknowledge the original. A crash
+    /// between the last two leaves two messages of one event; the process that reads them does not know that it was
+    /// given up.
     async fn send_back(&self, event: PendingMove, queue: &DeadLetterQueue) -> Option<PendingMove> {
         let writer = self.writer.as_ref()?;
         // Before it is published: it may arrive before the confirm does.
@@ -217,12 +220,12 @@ impl Mover {
                 queue.moves_on();
                 counter!("oslo_messaging_notifications_total", "outcome" => "returned").increment(1);
                 debug!(queue = event.info().queue, "an event that cannot be moved went to the end of its queue");
-                let copies = self.given_up.left(event.identity);
-                acknowledge(event.delivery, copies).await;
+                let redeliveries = self.given_up.left(event.identity);
+                acknowledge(event.delivery, redeliveries).await;
                 None
             }
             Err(error) => {
-                // Otherwise the copy may have arrived, and must be recognised.
+                // Otherwise the returned event may have arrived, and must be recognised.
                 if error.executed() == Executed::No {
                     self.given_up.not_returned(event.identity);
                 }
@@ -242,7 +245,7 @@ impl Mover {
     /// An event at its delivery limit is published to the end of its queue first; if that fails, the broker drops it.
     /// Others are requeued, or left to the broker if the queues were lost.
     async fn end(&self, event: PendingMove, queue: &DeadLetterQueue, cause: ShutdownCause) {
-        // A copy at the limit counts as well: the broker would drop that copy, and with it the event.
+        // A redelivery at the limit counts as well: the broker would drop it, and with it the event.
         let last = event.delivery.is_last() || self.given_up.has_last(event.identity);
         let event = if last { self.send_back(event, queue).await } else { Some(event) };
         let Some(event) = event else { return };
@@ -255,12 +258,12 @@ impl Mover {
         } else if cause == ShutdownCause::Stopped {
             counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         }
-        let copies = self.given_up.left(event.identity);
+        let redeliveries = self.given_up.left(event.identity);
         // Nothing can be settled where the queues are gone: what is dropped comes again.
         if cause == ShutdownCause::Stopped {
             event.delivery.requeue().await;
         }
-        drop(copies);
+        drop(redeliveries);
     }
 }
 
@@ -272,9 +275,15 @@ impl PendingMove {
         self.reason.returned.map_or_else(Instant::now, |returned| returned + BETWEEN_RETURNS)
     }
 
-    /// Since this process gave it up; a return by another process is not known here.
-    fn was_returned(&self) -> bool {
-        self.reason.returned.is_some()
+    /// Whether it goes back to the end of its queue when it has woken, after `waits` earlier waits in the mover.
+    fn returns_now(&self, urgent: bool, has_slot: bool, waits: u32) -> bool {
+        match (urgent, has_slot) {
+            (true, _) => true,
+            (false, true) => false,
+            // One that was returned before has waited for its next turn until now, and the dead-letter queue may work
+            // again: it makes an attempt first. A return by another process is not known here.
+            (false, false) => self.reason.returned.is_none() || waits > 0,
+        }
     }
 }
 
@@ -308,12 +317,12 @@ fn recover(queue: &DeadLetterQueue, name: &str) {
     }
 }
 
-/// Acknowledges an event with its repeated deliveries, so that none of them comes again.
+/// Acknowledges an event with its redeliveries, so that none of them comes again.
 ///
 /// A failed acknowledgement is only logged: the broker delivers that message again.
-async fn acknowledge(delivery: Delivery, copies: Vec<Box<dyn IncomingMessage>>) {
+async fn acknowledge(delivery: Delivery, redeliveries: Vec<Box<dyn IncomingMessage>>) {
     delivery.acknowledge().await;
-    for copy in copies {
-        settled(copy.acknowledge().await);
+    for redelivery in redeliveries {
+        settled(redelivery.acknowledge().await);
     }
 }

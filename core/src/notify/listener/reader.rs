@@ -1,6 +1,6 @@
-//! Turns each message of a listener into an event for its handlers, or settles it without them.
+//! Makes an event for the handlers of each decoded message, or settles the message without them.
 //!
-//! The checks in this order: the event was given up before, it is a repeated delivery, it does not decode, it is the
+//! The checks in this order: the event was given up before, it is a repeated delivery, it did not decode, it is the
 //! last delivery that its queue permits, its priority is unknown.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::panic::caught;
 use crate::wire::Notification;
 use crate::{Error, ErrorKind, Result, Serializer};
 
-/// Decodes and translates events, and recognises repeated deliveries and events that were given up.
+/// Translates events, and recognises repeated deliveries and events that were given up.
 #[derive(Debug)]
 pub(super) struct EventReader {
     /// Recognises repeated deliveries by `_unique_id`.
@@ -55,12 +55,12 @@ impl EventReader {
     pub(super) async fn read(&self, decoded: Decoded<Notification>) -> ReadOutcome {
         let Decoded { message, content: decoded, charge } = decoded;
         let unique_id = decoded.as_ref().map(|event| event.unique_id.as_str()).unwrap_or_default();
-        // Of a message that does not decode the id is unknown, so the duplicate filter never takes it for a copy.
+        // The id of a message that does not decode is unknown, so the duplicate filter never recognises it.
         let key = MessageKey::of(unique_id);
         let identity = EventIdentity::of(key, message.message());
         let message = match self.given_up.meet(identity, message) {
             GivenUpMatch::Other(message) => message,
-            GivenUpMatch::Copy => return ReadOutcome::Nothing,
+            GivenUpMatch::Redelivery => return ReadOutcome::Nothing,
             GivenUpMatch::GivenUp(message, reason) => {
                 // Without its id, under which nothing is to be settled together with it.
                 let DuplicateCheck::First(delivery) = self.deliveries.check(None, message) else {

@@ -23,12 +23,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::deferred::{Deferred, DeferredAction};
 use super::given_up::EventIdentity;
 use super::invoke::{HandlerOutcome, invoke};
 use super::mover::{Mover, PendingMove};
 use super::requeue_backoff::RequeueBackoff;
 use super::shutdown::{ShutdownCause, ShutdownSignal};
+use super::unhandled::{NextAction, Unhandled};
 use super::work_item::{HandlerGroup, PendingEvent, WorkItem, groups};
 use crate::delivery::Delivery;
 use crate::notify::dead_letter::info::{DeadLetterInfo, DeadReason};
@@ -58,9 +58,9 @@ pub(super) struct Runner {
 /// What is done next with events that are not settled yet.
 enum Step {
     /// They get room to wait in.
-    FindRoom(Vec<Deferred>, OwnedSemaphorePermit),
+    FindRoom(Vec<Unhandled>, OwnedSemaphorePermit),
     /// They wait in the room that they hold, without a permit.
-    Wait(Deferred, OwnedSemaphorePermit),
+    Wait(Unhandled, OwnedSemaphorePermit),
     /// They are given up. The mover keeps its own share of the window, so this step needs neither permit nor room.
     Move(PendingMove),
 }
@@ -87,10 +87,10 @@ impl Runner {
     ///
     /// Cancellation: unsettled events are dropped with the future, and the broker delivers them again.
     pub(super) async fn run(self: Arc<Self>, work: WorkItem, permit: OwnedSemaphorePermit) {
-        let deferred = self.attempt(work).await;
+        let unhandled = self.attempt(work).await;
         // Each step may yield further steps; the item is done when none is left.
         let mut steps: FuturesUnordered<_> =
-            next_steps(deferred, permit).into_iter().map(|step| self.go_on(step)).collect();
+            next_steps(unhandled, permit).into_iter().map(|step| self.go_on(step)).collect();
         while let Some(next) = steps.next().await {
             steps.extend(next.into_iter().map(|step| self.go_on(step)));
         }
@@ -108,7 +108,7 @@ impl Runner {
 
     /// Moves an event that the broker would drop if its handler failed once more.
     ///
-    /// No handler runs. The dead-letter copy says how many deliveries were not acknowledged.
+    /// No handler runs. The dead letter says how many deliveries were not acknowledged.
     pub(super) async fn run_last(self: Arc<Self>, delivery: Delivery) {
         warn!(
             queue = ?delivery.message().queue, count = ?delivery.delivery_count(),
@@ -128,8 +128,8 @@ impl Runner {
     /// Goes one step on with events that are not settled; what is left of them then is returned.
     async fn go_on(&self, step: Step) -> Vec<Step> {
         match step {
-            Step::FindRoom(deferred, permit) => self.make_room(deferred, permit).await,
-            Step::Wait(deferred, room) => self.wait(deferred, room).await,
+            Step::FindRoom(unhandled, permit) => self.make_room(unhandled, permit).await,
+            Step::Wait(unhandled, room) => self.wait(unhandled, room).await,
             Step::Move(event) => {
                 self.mover.run(event).await;
                 Vec::new()
@@ -137,24 +137,24 @@ impl Runner {
         }
     }
 
-    /// Acquires room for `deferred` to wait in, or releases them if the listener takes no more events.
+    /// Acquires room for `unhandled` to wait in, or releases them if the listener takes no more events.
     /// The handler's permit is held until there is room. When half of the window waits, each further event
     /// that fails keeps its permit, and no event starts once all permits are kept so.
-    async fn make_room(&self, deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
-        let events: usize = deferred.iter().map(Deferred::len).sum();
+    async fn make_room(&self, unhandled: Vec<Unhandled>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+        let events: usize = unhandled.iter().map(Unhandled::len).sum();
         let events = u32::try_from(events).expect("a window has 16 bits");
         let mut room = tokio::select! {
             biased;
             cause = self.shutdown.signalled() => {
-                join_all(deferred.into_iter().map(|deferred| self.surrender(deferred, cause))).await;
+                join_all(unhandled.into_iter().map(|unhandled| self.surrender(unhandled, cause))).await;
                 return Vec::new();
             }
             room = Arc::clone(&self.room).acquire_many_owned(events) => room.expect("the semaphore is never closed"),
         };
         drop(permit);
-        let split = deferred.into_iter().map(|deferred| {
-            let own = room.split(deferred.len()).expect("there is room for all of them");
-            Step::Wait(deferred, own)
+        let split = unhandled.into_iter().map(|unhandled| {
+            let own = room.split(unhandled.len()).expect("there is room for all of them");
+            Step::Wait(unhandled, own)
         });
         split.collect()
     }
@@ -162,9 +162,9 @@ impl Runner {
     /// Waits, then works on the events once more or gives them back; that at once if the listener takes no more events.
     ///
     /// While it waits it holds room but no permit. A second attempt needs a permit; a requeue needs none.
-    async fn wait(&self, deferred: Deferred, room: OwnedSemaphorePermit) -> Vec<Step> {
-        // Read before the `select!`, which moves `deferred` in the arm of the shutdown.
-        let (wait, runs) = (deferred.wait, matches!(deferred.then, DeferredAction::TryAgain(_)));
+    async fn wait(&self, unhandled: Unhandled, room: OwnedSemaphorePermit) -> Vec<Step> {
+        // Read before the `select!`, which moves `unhandled` in the arm of the shutdown.
+        let (wait, runs) = (unhandled.wait, matches!(unhandled.then, NextAction::TryAgain(_)));
         let turn = async {
             sleep(wait).await;
             // In this order: a handler that holds the permit may be waiting for our room.
@@ -174,26 +174,26 @@ impl Runner {
         let permit = tokio::select! {
             biased;
             cause = self.shutdown.signalled() => {
-                self.surrender(deferred, cause).await;
+                self.surrender(unhandled, cause).await;
                 return Vec::new();
             }
             permit = turn => permit,
         };
-        match (deferred.then, permit) {
-            (DeferredAction::TryAgain(work), Some(permit)) => next_steps(self.attempt(work).await, permit),
+        match (unhandled.then, permit) {
+            (NextAction::TryAgain(work), Some(permit)) => next_steps(self.attempt(work).await, permit),
             (then, _) => {
                 // A requeue whose wait is over goes the way of one that a stop cut short.
-                self.surrender(Deferred { then, ..deferred }, ShutdownCause::Stopped).await;
+                self.surrender(Unhandled { then, ..unhandled }, ShutdownCause::Stopped).await;
                 Vec::new()
             }
         }
     }
 
-    /// Requeues `deferred` at once. Events that the broker would drop are moved to the dead-letter queue instead.
+    /// Requeues `unhandled` at once. Events that the broker would drop are moved to the dead-letter queue instead.
     ///
     /// If the queues were lost, nothing is sent: the broker delivers every unsettled event again.
-    async fn surrender(&self, deferred: Deferred, cause: ShutdownCause) {
-        let each = deferred.into_deliveries().into_iter().map(|delivery| async move {
+    async fn surrender(&self, unhandled: Unhandled, cause: ShutdownCause) {
+        let each = unhandled.into_deliveries().into_iter().map(|delivery| async move {
             if delivery.is_last() {
                 let info = DeadLetterInfo::of_limit(&delivery);
                 self.mover.run(pending_move(delivery, info)).await;
@@ -210,30 +210,32 @@ impl Runner {
     ///
     /// Starts at the endpoint of the item with the attempt number of the item. Later endpoints start at attempt 1. An
     /// event that one endpoint did not handle is not passed to the endpoints after it in this attempt.
-    async fn attempt(&self, work: WorkItem) -> Vec<Deferred> {
+    async fn attempt(&self, work: WorkItem) -> Vec<Unhandled> {
         let (first, attempt) = (work.endpoint, work.attempt);
         // An event that one endpoint did not handle is taken out
-        // and leaves its place empty, so that places stay valid.
+        // and leaves `None` at its position, so that positions stay valid.
         let mut items: Vec<Option<PendingEvent>> = work.events.into_iter().map(Some).collect();
-        let mut deferred = Vec::new();
-        for (place, endpoint) in self.endpoints.iter().enumerate().skip(first) {
-            // Each endpoint has its own tries.
-            let attempt = if place == first { attempt } else { 1 };
+        let mut unhandled = Vec::new();
+        for (index, endpoint) in self.endpoints.iter().enumerate().skip(first) {
+            // Each endpoint counts its own attempts.
+            let attempt = if index == first { attempt } else { 1 };
             for group in groups(endpoint, &items) {
                 let invocation = invoke(endpoint, group.handler, events(&items, &group, attempt), attempt).await;
                 for (unreadable, error) in invocation.unreadable {
-                    let Some(PendingEvent { delivery, .. }) = items[group.places[unreadable]].take() else { continue };
+                    let Some(PendingEvent { delivery, .. }) = items[group.positions[unreadable]].take() else {
+                        continue;
+                    };
                     let info = DeadLetterInfo::of_error(delivery.message(), DeadReason::Payload, attempt, &error);
-                    deferred.push(defer_move(delivery, info));
+                    unhandled.push(given_up(delivery, info));
                 }
                 match invocation.outcome {
                     HandlerOutcome::Handled => {}
                     HandlerOutcome::Requeued => {
-                        deferred.extend(take(&mut items, &group).map(|item| self.requeue_later(item.delivery)));
+                        unhandled.extend(take(&mut items, &group).map(|item| self.requeue_later(item.delivery)));
                     }
                     HandlerOutcome::Failed(failure) => {
                         let failed: Vec<PendingEvent> = take(&mut items, &group).collect();
-                        deferred.extend(self.failed(WorkItem { events: failed, endpoint: place, attempt }, &failure));
+                        unhandled.extend(self.failed(WorkItem { events: failed, endpoint: index, attempt }, &failure));
                     }
                 }
             }
@@ -242,53 +244,53 @@ impl Runner {
             counter!("oslo_messaging_notifications_total", "outcome" => "handled").increment(1);
             item.delivery.acknowledge().await;
         }
-        deferred
+        unhandled
     }
 
     /// Decides whether events whose handler failed are tried again.
     ///
     /// Events with attempts left wait as one item and keep their batch.
     /// Without attempts left each event is given up on its own.
-    fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Deferred> {
+    fn failed(&self, work: WorkItem, failure: &Failure) -> Vec<Unhandled> {
         let attempts = work.attempt;
         if let Some(wait) = self.policy.wait_after(attempts) {
             counter!("oslo_messaging_notifications_failed_total").increment(work.events.len() as u64);
             debug!(%failure, attempts, "a handler failed; its events will be tried again");
-            return vec![Deferred { wait, then: DeferredAction::TryAgain(work.next_attempt()) }];
+            return vec![Unhandled { wait, then: NextAction::TryAgain(work.next_attempt()) }];
         }
         error!(%failure, attempts, events = work.events.len(), "a handler failed on its last attempt; its events go to the dead-letter queue or are dropped");
-        let given_up = work.events.into_iter().map(|PendingEvent { delivery, .. }| {
+        let events = work.events.into_iter().map(|PendingEvent { delivery, .. }| {
             let info = DeadLetterInfo::of_failure(delivery.message(), attempts, failure);
-            defer_move(delivery, info)
+            given_up(delivery, info)
         });
-        given_up.collect()
+        events.collect()
     }
 
     /// Requeues an event after a growing wait; moves it instead if the broker would drop it.
     ///
     /// The wait depends on how often this event was requeued before, so that a requeue does not loop at full speed.
     /// It is counted as `requeued` here, before it happens.
-    fn requeue_later(&self, delivery: Delivery) -> Deferred {
+    fn requeue_later(&self, delivery: Delivery) -> Unhandled {
         if delivery.is_last() {
             let info = DeadLetterInfo::of_limit(&delivery);
-            return defer_move(delivery, info);
+            return given_up(delivery, info);
         }
         counter!("oslo_messaging_notifications_total", "outcome" => "requeued").increment(1);
         let key = EventIdentity::of(delivery.key(), delivery.message()).key();
         let wait = self.requeues.lock().unwrap_or_else(PoisonError::into_inner).wait(Some(key));
-        Deferred { wait, then: DeferredAction::GiveBack(delivery) }
+        Unhandled { wait, then: NextAction::GiveBack(delivery) }
     }
 }
 
 /// What is done with events that a handler did not settle. What is given up needs no room and no permit.
 ///
 /// All that wait share one step and keep the permit until they have room.
-fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step> {
+fn next_steps(unhandled: Vec<Unhandled>, permit: OwnedSemaphorePermit) -> Vec<Step> {
     let (mut steps, mut waiting) = (Vec::new(), Vec::new());
-    for deferred in deferred {
-        match deferred.then {
-            DeferredAction::Move(event) => steps.push(Step::Move(event)),
-            then => waiting.push(Deferred { then, ..deferred }),
+    for unhandled in unhandled {
+        match unhandled.then {
+            NextAction::Move(event) => steps.push(Step::Move(event)),
+            then => waiting.push(Unhandled { then, ..unhandled }),
         }
     }
     if !waiting.is_empty() {
@@ -297,21 +299,21 @@ fn next_steps(deferred: Vec<Deferred>, permit: OwnedSemaphorePermit) -> Vec<Step
     steps
 }
 
-/// Empties the places of `group` in `items`, so that all other places stay valid.
+/// Takes the events of `group` out of `items`. The positions of the others stay valid.
 ///
 /// Events that an earlier group took are skipped.
 fn take<'a>(
     items: &'a mut [Option<PendingEvent>],
     group: &'a HandlerGroup,
 ) -> impl Iterator<Item = PendingEvent> + use<'a> {
-    group.places.iter().filter_map(|place| items[*place].take())
+    group.positions.iter().filter_map(|position| items[*position].take())
 }
 
-/// The events of `group` for its handler, on its try number `attempt`.
+/// The events of `group` for its handler, on its attempt number `attempt`.
 ///
 /// Clones the events: the originals stay for the next endpoint or attempt.
 fn events(items: &[Option<PendingEvent>], group: &HandlerGroup, attempt: u32) -> Vec<Event> {
-    let items = group.places.iter().filter_map(|place| items[*place].as_ref());
+    let items = group.positions.iter().filter_map(|position| items[*position].as_ref());
     items.map(|item| Event { attempt, ..item.event.clone() }).collect()
 }
 
@@ -321,7 +323,7 @@ fn pending_move(delivery: Delivery, info: DeadLetterInfo) -> PendingMove {
     PendingMove::new(delivery, identity, info)
 }
 
-/// A move needs no wait, no permit and no room: the next step begins it.
-fn defer_move(delivery: Delivery, info: DeadLetterInfo) -> Deferred {
-    Deferred { wait: Duration::ZERO, then: DeferredAction::Move(pending_move(delivery, info)) }
+/// For an event that is given up: its move needs no wait, no permit and no room, and the next step begins it.
+fn given_up(delivery: Delivery, info: DeadLetterInfo) -> Unhandled {
+    Unhandled { wait: Duration::ZERO, then: NextAction::Move(pending_move(delivery, info)) }
 }

@@ -15,17 +15,19 @@ pub(super) struct PendingEvent {
 #[derive(Debug)]
 pub(super) struct WorkItem {
     pub(super) events: Vec<PendingEvent>,
-    /// The endpoint whose turn it is. Those before it have had the events and do not get them again.
+    /// The index of the endpoint whose turn it is. Those before it have had the events and do not get them again.
     pub(super) endpoint: usize,
-    /// Which try this is at that endpoint, from 1.
+    /// Which attempt this is at that endpoint, from 1.
     pub(super) attempt: u32,
 }
 
-/// The items that one handler gets at once, by their places.
+/// The events that one handler gets at once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HandlerGroup {
+    /// Its index in the endpoint, see [`HandlerTable::handler`].
     pub(super) handler: usize,
-    pub(super) places: Vec<usize>,
+    /// Where the events are in the list that was grouped.
+    pub(super) positions: Vec<usize>,
 }
 
 impl WorkItem {
@@ -44,13 +46,13 @@ impl WorkItem {
 /// What each handler of an endpoint gets of `events`, in the order in which they came; `None` are gone already.
 pub(super) fn groups(endpoint: &HandlerTable, events: &[Option<PendingEvent>]) -> Vec<HandlerGroup> {
     let mut groups: Vec<HandlerGroup> = Vec::new();
-    for (place, event) in events.iter().enumerate() {
+    for (position, event) in events.iter().enumerate() {
         let Some(handler) = event.as_ref().and_then(|event| endpoint.handler_of(&event.event)) else { continue };
         let joined = groups.iter_mut().find(|group| group.handler == handler);
         // A handler of single events gets a group for each event.
         match joined.filter(|_| endpoint.handler(handler).takes_many) {
-            Some(group) => group.places.push(place),
-            None => groups.push(HandlerGroup { handler, places: vec![place] }),
+            Some(group) => group.positions.push(position),
+            None => groups.push(HandlerGroup { handler, positions: vec![position] }),
         }
     }
     groups

@@ -100,13 +100,13 @@ impl MessagingSink {
             topic: topic.to_owned(),
             priority: event.priority.as_str().to_owned(),
         };
+        // Once for all attempts: each call makes a new `_unique_id`, and a listener knows a repetition by its id.
         let mut message = wire::message(event.to_notification().encode(self.format), self.bus.0.compression);
         message.expiration = self.expiration;
         let options = match self.queue {
             QueueOfEvent::Declared => PublishOptions::by(deadline).ensure_queue().mandatory(),
             QueueOfEvent::LeftToListeners => PublishOptions::by(deadline),
         };
-        // Every try carries the same ids, by which a listener knows a repetition.
         let publish = || self.bus.0.transport.publish(&address, message.clone(), &options);
         event.retry.run_repeatable(deadline, publish).await.map_err(|error| error.with_context("topic", topic))
     }

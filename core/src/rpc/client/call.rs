@@ -43,7 +43,7 @@ pub(crate) struct Call<'a> {
     pub(crate) address: Address,
     /// Bounds the whole call. It also goes into the request as `_deadline`.
     pub(crate) deadline: Deadline,
-    /// When the call began, before the inbox was opened.
+    /// When the call began, before the inbox was open.
     pub(crate) started: Instant,
 }
 
@@ -105,7 +105,7 @@ impl Call<'_> {
     /// (oslo.messaging 18.3.1, `_drivers/amqpdriver.py`, `ReplyWaiter.wait`).
     ///
     /// Errors: `Timeout` for the deadline and for a silent server; what the publish failed with, if it certainly sent
-    /// nothing; what the inbox ended with.
+    /// nothing; what the reader of the inbox ended with.
     async fn wait(
         &self,
         pending: &mut PendingCall,
@@ -194,9 +194,9 @@ impl Call<'_> {
         if first { self.deadline.instant() - self.started } else { self.deadline.remaining() }
     }
 
-    /// What the reply inbox gave; a closed channel means that the inbox is gone.
+    /// What the reply inbox gave; a closed channel means that the reader is gone.
     ///
-    /// Errors: what the inbox ended with; the method may have run.
+    /// Errors: what the reader of the inbox ended with; the method may have run.
     fn answered(&self, answer: Option<Answer>) -> Result<std::result::Result<Payload, RemoteError>> {
         let lost = || Error::closed("call").with_executed(Executed::Maybe);
         answer.unwrap_or_else(|| Err(lost())).map_err(|error| self.named(error))
@@ -260,7 +260,8 @@ impl Call<'_> {
     }
 }
 
-/// When the next heartbeat or first half of a monitored call arrives. Pending for ever if the call is not monitored.
+/// When the next heartbeat arrives, or the first half of a two-message reply (`Waiter::partial` in
+/// `bus/waiting_calls.rs`). Pending for ever if the call is not monitored.
 async fn heard(heard: &mut Option<watch::Receiver<Instant>>) -> Instant {
     let Some(heard) = heard else { return pending().await };
     match heard.changed().await {

@@ -2,7 +2,7 @@
 //!
 //! Two times are kept apart: until when the caller may wait, and until when its queue may be missing. A queue that is
 //! missing for a minute belongs to a caller that is gone; a broker that is away says nothing about the caller, so
-//! only the caller's deadline counts then.
+//! only the caller's time counts then.
 
 use std::time::Duration;
 
@@ -12,31 +12,32 @@ use crate::{Deadline, Error, ErrorKind};
 /// failure (oslo.messaging `kombu_missing_consumer_retry_timeout`).
 const ABSENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// When the tries of one reply must end.
+/// When the attempts of one reply must end.
 ///
-/// While the broker is away, a reply waits until the caller's deadline, and a little longer since clocks differ.
+/// While the broker is away, a reply waits until the caller has given up by any clock. That time comes from
+/// `server/expiry.rs`, which has already added 5 s to a deadline that the caller wrote, since clocks differ.
 /// If the broker is there and has no queue for the reply, or the queue refuses it, the caller is gone,
 /// whatever deadline it wrote, or is about to declare its queue again.
 #[derive(Debug)]
 pub(crate) struct ReplyDeadline {
-    /// The caller's deadline; without one, 60 s from the first failure.
+    /// When the caller has given up; if that is unknown, 60 s from the first failure.
     until: Option<Deadline>,
     /// 60 s from the first refusal in a row; any other error clears it.
     absent_until: Option<Deadline>,
 }
 
 impl ReplyDeadline {
-    /// For a caller that waits until `deadline`, or for an unknown time.
-    pub(crate) fn new(deadline: Option<Deadline>) -> Self {
-        Self { until: deadline, absent_until: None }
+    /// For a caller that has given up at `stale_from`, or at an unknown time.
+    pub(crate) fn new(stale_from: Option<Deadline>) -> Self {
+        Self { until: stale_from, absent_until: None }
     }
 
-    /// When the next try must have ended.
-    pub(crate) fn next_try(&self) -> Deadline {
+    /// When the next attempt must have ended.
+    pub(crate) fn next_attempt(&self) -> Deadline {
         self.until.unwrap_or_else(|| Deadline::after(ABSENCE_TIMEOUT))
     }
 
-    /// When to give up, now that a try failed with `error`.
+    /// When to give up, now that an attempt failed with `error`.
     pub(crate) fn after(&mut self, error: &Error) -> Deadline {
         let until = *self.until.get_or_insert_with(|| Deadline::after(ABSENCE_TIMEOUT));
         if is_refusal(error) {
@@ -48,7 +49,7 @@ impl ReplyDeadline {
         }
     }
 
-    /// When the queue is given up, if it was what the last try failed for.
+    /// When the queue is given up, if it was what the last attempt failed for.
     pub(crate) fn absent_until(&self) -> Option<Deadline> {
         self.absent_until
     }

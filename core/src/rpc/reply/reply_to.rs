@@ -7,6 +7,6 @@ use crate::Deadline;
 pub(crate) struct ReplyTo {
     pub(crate) msg_id: String,
     pub(crate) queue: String,
-    /// When the caller has given up, even by a clock that differs from ours, if it said so.
-    pub(crate) deadline: Option<Deadline>,
+    /// When the caller has given up, even by a clock that differs from ours, if that is known (`server/expiry.rs`).
+    pub(crate) stale_from: Option<Deadline>,
 }

@@ -125,7 +125,7 @@ impl ReplySender {
         let message = wire::message(reply.encode(), self.compression);
         let address = Address::Direct { queue: to.queue.clone() };
         let bytes = message.body.len();
-        let mut reply_deadline = ReplyDeadline::new(to.deadline);
+        let mut reply_deadline = ReplyDeadline::new(to.stale_from);
         let mut turn = self.missing.turn(&to.queue, bytes);
         loop {
             turn = match turn {
@@ -141,7 +141,7 @@ impl ReplySender {
                     Err(error) => return Err(NotSent::Failed(error)),
                 },
                 Turn::Wait(waiting) => {
-                    let waited = reply_deadline.next_try().run("wait for the reply queue", waiting).await;
+                    let waited = reply_deadline.next_attempt().run("wait for the reply queue", waiting).await;
                     waited.map_err(|_| NotSent::WithItsQueue)?
                 }
                 Turn::Fail => return Err(NotSent::WithItsQueue),
@@ -160,7 +160,7 @@ impl ReplySender {
         let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
         let mut failed = 0;
         // One try is made even for a caller that should have given up: only it knows.
-        let mut by = reply_deadline.next_try().max(Deadline::after(FIRST_TRY));
+        let mut by = reply_deadline.next_attempt().max(Deadline::after(FIRST_TRY));
         loop {
             let Err(error) = self.publish(address, message, by).await else { return Ok(()) };
             let wait = BACKOFF.wait(failed);
@@ -171,7 +171,7 @@ impl ReplySender {
             info!(%error, to = %Excerpt(&address.to_string()), "a reply will be tried again");
             sleep(wait).await;
             failed += 1;
-            by = reply_deadline.next_try();
+            by = reply_deadline.next_attempt();
         }
     }
 
@@ -199,7 +199,7 @@ impl ReplySender {
                 warn!(to = %Excerpt(&address.to_string()), replies = others + 1, "a reply queue did not come back: the replies to it are dropped");
                 return Err(NotSent::WithItsQueue);
             }
-            if wait >= reply_deadline.next_try().remaining() {
+            if wait >= reply_deadline.next_attempt().remaining() {
                 return Err(NotSent::WithItsQueue);
             }
             tokio::select! {
@@ -207,7 +207,7 @@ impl ReplySender {
                 () = sleep(wait) => {}
             }
             let slot = self.slots.acquire().await.expect("the semaphore is never closed");
-            let published = self.publish(address, message, reply_deadline.next_try()).await;
+            let published = self.publish(address, message, reply_deadline.next_attempt()).await;
             drop(slot);
             match published {
                 Ok(()) => {

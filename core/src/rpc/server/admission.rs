@@ -4,7 +4,6 @@
 //! queue permits another failure. What is skipped is settled here.
 //! `runner.rs` answers the calls among it, and sets aside what may not fail once more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
@@ -19,14 +18,11 @@ use crate::delivery::message_key::MessageKey;
 use crate::delivery::{Deliveries, Delivery, DuplicateCheck, settled};
 use crate::driver::Settle;
 use crate::excerpt::Excerpt;
-use crate::panic::caught;
-use crate::rpc::arguments;
 use crate::rpc::dispatch::request::Request;
-use crate::rpc::failures::failed;
 use crate::rpc::rate_limit::RateLimit;
 use crate::rpc::reply::heartbeat::HeartbeatTimer;
 use crate::rpc::reply::reply_to::ReplyTo;
-use crate::{Context, Deadline, Error, ErrorKind, Failure, Payload, Result, Serializer, wire};
+use crate::{Context, Deadline, wire};
 
 /// The least time between two heartbeats, so that a caller cannot ask for a flood.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(500);
@@ -52,10 +48,10 @@ pub(crate) struct Accepted {
     /// The heartbeats that the caller asked for.
     /// `None` for a cast and for a call that is not monitored.
     pub(crate) heartbeat: Option<HeartbeatTimer>,
-    /// When the caller gives up, by its own clock or measured here.
+    /// When the caller gives up, by its own clock or counted from the arrival of the call.
     time: CallerTime,
     /// Whether it had to wait for a handler.
-    /// Set by the intake. Only a request that waited can be refused for a time that was measured here.
+    /// Set by the intake. Only a request that waited can be refused for a time that is counted from its arrival.
     pub(crate) waited: bool,
     /// Whether it is answered without running, since it was redelivered and the server refuses such requests.
     pub(crate) refused: bool,
@@ -82,8 +78,6 @@ pub(crate) enum Admitted {
 pub(crate) struct Admission {
     /// Converts the deadline on the wire, in Unix milliseconds, into a local one.
     clock: WallClock,
-    /// Of the application; `None` leaves arguments and results as they are.
-    serializer: Option<Arc<dyn Serializer>>,
     redelivered: Redelivered,
     settle: Settle,
     /// Recognises repeated deliveries by `_unique_id`.
@@ -96,22 +90,9 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Remembers deliveries of one server only: each copy of a fanout counts as the first for its server.
-    pub(crate) fn new(
-        clock: WallClock,
-        serializer: Option<Arc<dyn Serializer>>,
-        redelivered: Redelivered,
-        settle: Settle,
-    ) -> Self {
+    pub(crate) fn new(clock: WallClock, redelivered: Redelivered, settle: Settle) -> Self {
         let deliveries = Deliveries::new(settle);
-        Self {
-            clock,
-            serializer,
-            redelivered,
-            settle,
-            deliveries,
-            stale: RateLimit::default(),
-            clocks: RateLimit::default(),
-        }
+        Self { clock, redelivered, settle, deliveries, stale: RateLimit::default(), clocks: RateLimit::default() }
     }
 
     /// Decides what becomes of a message, which may have waited for `unpolled` before the server looked at it.
@@ -193,15 +174,15 @@ impl Admission {
 
     /// Why a request is not to start, if its caller gave up while it waited to; that is counted as it is at admission.
     ///
-    /// A time that was measured here can only have passed here:
-    /// a request that did not have to wait is not refused for it.
+    /// A time that is counted from the arrival runs out only while the request waits in this process:
+    /// a request that did not have to wait is not refused for it. [`judge`] says when the arrival counts.
     ///
     /// The runner asks just before the method starts. A request without a known deadline never becomes stale.
     pub(crate) fn has_become_stale(&self, accepted: &Accepted) -> Option<String> {
-        let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.measured_here)?;
+        let stale_from = accepted.time.stale_from.filter(|_| accepted.waited || !accepted.time.counted_from_arrival)?;
         let passed = Instant::now().checked_duration_since(stale_from.instant())?;
         // `stale_from` of a peer's deadline lies this much behind the deadline itself.
-        let allowed_for = if accepted.time.measured_here { Duration::ZERO } else { STALE };
+        let allowed_for = if accepted.time.counted_from_arrival { Duration::ZERO } else { STALE };
         Some(self.skip(&accepted.request.method, passed + allowed_for))
     }
 
@@ -234,37 +215,11 @@ impl Admission {
             );
         }
     }
-
-    /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
-    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
-    /// A panic of the serializer is this request's alone.
-    ///
-    /// Errors: the failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
-    pub(crate) fn translate(&self, mut request: Request) -> Result<Request, Failure> {
-        let Some(serializer) = &self.serializer else { return Ok(request) };
-        let translated = caught(|| {
-            request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
-            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
-            Ok(request)
-        });
-        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic));
-        translated.unwrap_or_else(panicked).map_err(failed)
-    }
-
-    /// Translates the result of a request whose translated context is `context`.
-    ///
-    /// Errors: what the serializer returns. The method has run by then.
-    pub(crate) fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
-        match &self.serializer {
-            Some(serializer) => serializer.serialize(context, result),
-            None => Ok(result),
-        }
-    }
 }
 
 /// Where a call is answered; `None` for a cast.
-fn reply_to(call: Option<wire::CallFields>, deadline: Option<Deadline>) -> Option<ReplyTo> {
-    call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, deadline })
+fn reply_to(call: Option<wire::CallFields>, stale_from: Option<Deadline>) -> Option<ReplyTo> {
+    call.map(|call| ReplyTo { msg_id: call.msg_id, queue: call.reply_q, stale_from })
 }
 
 /// Half of what the caller waits for a sign of life (oslo.messaging `rpc/dispatcher.py`, `_watchdog`).

@@ -42,10 +42,11 @@ pub(crate) enum Expiry {
 pub(crate) struct CallerTime {
     /// By when it wants its answer.
     pub(crate) deadline: Option<Deadline>,
-    /// When it has given up, even by a clock that differs from ours.
+    /// When it has given up, even by a clock that differs from ours: [`STALE`] after the deadline that it wrote.
     pub(crate) stale_from: Option<Deadline>,
-    /// Whether that was measured here alone, so that it can pass only while the request waits here.
-    pub(crate) measured_here: bool,
+    /// Whether both are counted from the arrival of the call, so that they pass only while it waits in this process.
+    /// The clock of the caller then has no part in them, and `stale_from` equals `deadline`.
+    pub(crate) counted_from_arrival: bool,
     /// How far the clocks of the caller and of this server are apart at least, if they are wrong.
     pub(crate) clocks_differ: Option<Duration>,
 }
@@ -74,7 +75,8 @@ impl Arrival {
 pub(crate) fn judge(deadline: Option<PeerDeadline>, arrival: Option<Arrival>) -> Expiry {
     // Without an expiration, or for a cast, this process knows nothing of the caller's patience.
     let end = arrival.and_then(|arrival| arrival.end());
-    let measured = CallerTime { deadline: end, stale_from: end, measured_here: end.is_some(), clocks_differ: None };
+    let from_arrival =
+        CallerTime { deadline: end, stale_from: end, counted_from_arrival: end.is_some(), clocks_differ: None };
     match (deadline, arrival) {
         (Some(PeerDeadline::Ahead(deadline)), _) => {
             let stale_from = Some(Deadline::at(deadline.instant() + STALE));
@@ -86,10 +88,10 @@ pub(crate) fn judge(deadline: Option<PeerDeadline>, arrival: Option<Arrival>) ->
             Expiry::Waits(CallerTime { deadline, stale_from: deadline, ..CallerTime::default() })
         }
         (Some(PeerDeadline::PassedSince(passed)), Some(arrival)) if end.is_some() && passed > arrival.here + STALE => {
-            Expiry::Waits(CallerTime { clocks_differ: Some(passed.saturating_sub(arrival.here)), ..measured })
+            Expiry::Waits(CallerTime { clocks_differ: Some(passed.saturating_sub(arrival.here)), ..from_arrival })
         }
         (Some(PeerDeadline::PassedSince(passed)), _) => Expiry::Passed(passed),
-        (None, _) => Expiry::Waits(measured),
+        (None, _) => Expiry::Waits(from_arrival),
     }
 }
 

@@ -24,7 +24,7 @@ use super::waiting_requests::{WaitingRequest, WaitingRequests};
 use super::watches::SaturationWatch;
 use crate::decoding::{Decoded, DecodingListener};
 use crate::driver::{Listener, Settle};
-use crate::lifecycle::{CLOSE_TIMEOUT, EndBy, Phase, TaskControl, start, stop_requested};
+use crate::lifecycle::{CLOSE_TIMEOUT, EndBy, Phase, TaskControl, start_in_order, stop_requested};
 use crate::{Deadline, ErrorKind, Result, wire};
 
 /// How long an acknowledgement that is being written may take to let go of its requests.
@@ -198,7 +198,9 @@ impl Intake {
                     let setting_aside = Arc::clone(&self.runner).set_aside(*accepted, deliveries);
                     self.running.spawn(setting_aside);
                 }
-                Admitted::Refuse(to, why) => start(Arc::clone(&self.runner).refuse(to, why), &mut self.running),
+                Admitted::Refuse(to, why) => {
+                    start_in_order(Arc::clone(&self.runner).refuse(to, why), &mut self.running);
+                }
                 Admitted::Nothing => {}
             }
         }
@@ -230,7 +232,7 @@ impl Intake {
     /// The permit goes back at once if nothing waits any more.
     fn start_next(&mut self, permit: OwnedSemaphorePermit) {
         if let Some((accepted, permit)) = self.waiting.pop(permit) {
-            start(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
+            start_in_order(Arc::clone(&self.runner).run(accepted, permit), &mut self.running);
         }
     }
 }

@@ -16,16 +16,18 @@ use super::watches::MethodWatch;
 use crate::driver::Settle;
 use crate::failure::Nature;
 use crate::notify::DeadLetterWriter;
+use crate::panic::{caught, caught_in};
+use crate::rpc::arguments;
 use crate::rpc::dispatch::request::{Reply, Request};
 use crate::rpc::dispatch::service::RpcService;
-use crate::rpc::failures::{not_run, redelivered};
+use crate::rpc::failures::{failed, not_run, redelivered};
 use crate::rpc::observe;
 use crate::rpc::observe::Meter;
 use crate::rpc::reply::heartbeat::{HeartbeatTimer, with_heartbeats};
 use crate::rpc::reply::reply_to::ReplyTo;
 use crate::rpc::reply::sender::ReplySender;
 use crate::rpc::unique_id::fresh_unique_id;
-use crate::{Failure, Payload, panic, wire};
+use crate::{Context, Error, ErrorKind, Failure, Payload, Result, Serializer, wire};
 
 /// Shared by all requests of a server, each of which runs in a future of its own.
 #[derive(Debug)]
@@ -36,8 +38,10 @@ pub(crate) struct Runner {
     pub(crate) service: RpcService,
     /// Sends answers and heartbeats, and bounds how many answers are published at once.
     pub(crate) replies: ReplySender,
-    /// Translates by the serializer, and knows when a request became stale.
+    /// Knows when a request became stale.
     pub(crate) admission: Admission,
+    /// Of the application; `None` leaves arguments and results as they are.
+    pub(crate) serializer: Option<Arc<dyn Serializer>>,
     /// `ByReceiver`: the request is acknowledged after its reply.
     pub(crate) settle: Settle,
     /// Warns about methods that block or run for long.
@@ -59,7 +63,7 @@ impl Runner {
             accepted.delivery.acknowledge().await;
             // Its time has passed by our clock; by its own it may still wait.
             if let Some(to) = accepted.reply_to {
-                self.refuse(ReplyTo { deadline: None, ..to }, why).await;
+                self.refuse(ReplyTo { stale_from: None, ..to }, why).await;
             }
             return;
         }
@@ -134,12 +138,38 @@ impl Runner {
     /// Errors: the failure of the method, of a layer or of the serializer, or the text of a panic in one of them.
     async fn execute(&self, request: Request) -> Result<Payload, Failure> {
         let mut running = pin!(Some(async {
-            let request = self.admission.translate(request)?;
+            let request = self.translate(request)?;
             let context = request.context.clone();
             let Reply { outcome } = self.service.answer(request).await;
-            self.admission.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
+            self.translate_back(&context, outcome?).map_err(|error| Failure::internal(&error))
         }));
-        panic::caught_in(running.as_mut()).await.unwrap_or_else(|panic| Err(Failure::panicked(&panic)))
+        caught_in(running.as_mut()).await.unwrap_or_else(|panic| Err(Failure::panicked(&panic)))
+    }
+
+    /// Translates what arrived, if the application has a serializer; first the context, which says how to read the
+    /// arguments (oslo.messaging `rpc/dispatcher.py`, `_do_dispatch`).
+    /// A panic of the serializer is this request's alone.
+    ///
+    /// Errors: the failure for the caller; it carries the module `oslo_messaging_rust`, and the method did not run.
+    fn translate(&self, mut request: Request) -> Result<Request, Failure> {
+        let Some(serializer) = &self.serializer else { return Ok(request) };
+        let translated = caught(|| {
+            request.context = request.context.replaced(&serializer.deserialize_context(&request.context)?);
+            request.args = arguments::map(&request.args, |value| serializer.deserialize(&request.context, value))?;
+            Ok(request)
+        });
+        let panicked = |panic| Err(Error::new(ErrorKind::Decode, "translate").with_context("panic", panic));
+        translated.unwrap_or_else(panicked).map_err(failed)
+    }
+
+    /// Translates the result of a request whose translated context is `context`.
+    ///
+    /// Errors: what the serializer returns. The method has run by then.
+    fn translate_back(&self, context: &Context, result: Payload) -> Result<Payload> {
+        match &self.serializer {
+            Some(serializer) => serializer.serialize(context, result),
+            None => Ok(result),
+        }
     }
 }
 

@@ -1,31 +1,28 @@
-//! Counts consecutive recovery attempts of one thing; [`Backoff`](crate::backoff::Backoff) grows with the count.
-
-use std::time::Duration;
+//! Counts consecutive recovery attempts of one listener or consumer; [`Backoff`](crate::backoff::Backoff) grows with
+//! the count.
 
 use tokio::time::Instant;
 
-/// How long a link, listener or consumer must stay up after a recovery
-/// before its next loss starts with the shortest wait again.
-pub(crate) const STABLE_AFTER: Duration = Duration::from_secs(30);
+use crate::backoff::STABLE_AFTER;
 
-/// The recovery attempts since the thing was last up for [`STABLE_AFTER`].
+/// The recovery attempts since the listener or consumer was last up for [`STABLE_AFTER`].
 /// It uses tokio's clock, so tests can pause it.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub(crate) struct RecoveryAttempts {
     /// Attempts since the last stable time. It saturates.
     count: u32,
-    /// When the thing came up last; at first, when this was made.
+    /// When it came up last; at first, when this was made.
     since: Instant,
 }
 
-impl Attempts {
+impl RecoveryAttempts {
     /// For something that is up now. Its first loss therefore begins with the shortest wait.
     pub(crate) fn new() -> Self {
         Self { count: 0, since: Instant::now() }
     }
 
     /// Notes a loss. To be called once per loss, not per attempt: the time that a recovery takes is no time up.
-    /// The count goes back to zero if the thing was up for more than 30 s.
+    /// The count goes back to zero if it was up for more than 30 s.
     pub(crate) fn lost(&mut self) {
         if self.since.elapsed() > STABLE_AFTER {
             self.count = 0;
@@ -50,14 +47,16 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::sleep;
 
     use super::*;
     use crate::backoff::Backoff;
     use crate::config::AmqpConfig;
 
-    /// The waits before `times` tries that all fail, each as long as it may be.
-    async fn waits(attempts: &mut Attempts, times: usize) -> Vec<u64> {
+    /// The waits before `times` attempts that all fail, each as long as it may be.
+    async fn waits(attempts: &mut RecoveryAttempts, times: usize) -> Vec<u64> {
         let mut waits = Vec::new();
         attempts.lost();
         for _ in 0..times {
@@ -70,12 +69,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_to_their_cap_and_stay_there_however_long_they_are() {
-        assert_eq!(waits(&mut Attempts::new(), 8).await, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(waits(&mut RecoveryAttempts::new(), 8).await, [2, 4, 8, 16, 32, 60, 60, 60]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_a_life_that_was_long_enough_makes_them_short_again() {
-        let mut attempts = Attempts::new();
+        let mut attempts = RecoveryAttempts::new();
         waits(&mut attempts, 3).await;
         for (lived, waited) in [(STABLE_AFTER, [16, 32]), (STABLE_AFTER + Duration::from_secs(1), [2, 4])] {
             attempts.back();

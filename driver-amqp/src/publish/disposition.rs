@@ -1,5 +1,5 @@
 //! Decides what happens to the unconfirmed publishes of a channel that has ended:
-//! the broker closed it, or its connection was lost ([`CloseReason::Other`]). Pure.
+//! the broker closed it, or its connection was lost ([`CloseReason::Unattributed`]). Pure.
 //!
 //! A broker handles the messages of a channel in order.
 //! The one that it objects to closes the channel, and it discards those behind it unread;
@@ -17,21 +17,21 @@ pub(crate) struct UnconfirmedPublish<'a> {
     /// The length of the body. The broker names it if it is over the limit.
     pub(crate) bytes: usize,
     /// From lapin's result of this publish.
-    pub(crate) sent: SendState,
+    pub(crate) written: WriteState,
 }
 
-/// How far a publish got before its channel closed. It decides whether the publish is sent again.
+/// Whether a publish was written before its channel ended. It decides whether the publish is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SendState {
-    /// The broker cannot have the whole message, so a resend cannot deliver it twice.
-    NotSent,
+pub(crate) enum WriteState {
+    /// It was not written whole: the broker cannot have the message, so a resend cannot deliver it twice.
+    NotWritten,
     /// The broker may have it: it was written, and its confirm never came.
     Written,
     /// lapin did not report its outcome in time.
     NoAnswer,
 }
 
-/// Why the broker closed the channel, as far as its words identify one publish.
+/// Why the channel ended, as far as the broker's words identify one publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CloseReason<'a> {
     /// A body of this many bytes is over its limit.
@@ -40,11 +40,11 @@ pub(crate) enum CloseReason<'a> {
     MissingExchange(&'a str),
     /// The user may not write to an exchange. The text begins with its name.
     ForbiddenExchange(&'a str),
-    /// A reason that names no publish, or a text that is not recognised.
-    Other,
+    /// A reason that names no publish, a text that is not recognised, or a lost connection.
+    Unattributed,
 }
 
-/// What to do with one publish of a closed channel. Only `Resend` keeps its caller waiting.
+/// What to do with one publish of a channel that has ended. Only `Resend` keeps its caller waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
     /// It did not arrive: send it again, at most 3 times unless the connection was lost.
@@ -56,34 +56,34 @@ pub(crate) enum Disposition {
 }
 
 impl<'a> CloseReason<'a> {
-    /// Reads the code and the text of the broker's channel.close. A text that names no publish is `Other`.
+    /// Reads the code and the text of the broker's channel.close. A text that names no publish is `Unattributed`.
     pub(crate) fn read(code: u16, text: &'a str) -> Self {
         let size = || text.split_once("message size ")?.1.split(' ').next()?.parse().ok();
         match (code, size(), text.split_once("exchange '")) {
             (311 | 406, Some(bytes), _) => Self::Size(bytes),
             (404, _, Some((_, exchange))) => Self::MissingExchange(exchange),
             (403, _, Some((_, exchange))) => Self::ForbiddenExchange(exchange),
-            _ => Self::Other,
+            _ => Self::Unattributed,
         }
     }
 
-    /// `Other` concerns none: without a recognised text the publish that caused the close is unknown.
+    /// `Unattributed` concerns none: without a recognised text the publish that caused the close is unknown.
     fn concerns(self, out: &UnconfirmedPublish<'_>) -> bool {
         match self {
             Self::Size(bytes) => out.bytes == bytes,
             Self::MissingExchange(text) | Self::ForbiddenExchange(text) => names(text, &out.exchange.name),
-            Self::Other => false,
+            Self::Unattributed => false,
         }
     }
 }
 
 /// What to do with each of `outs`, at the same place in the result.
 ///
-/// Of those that may have been sent, only the culprit and those behind it certainly did not arrive,
+/// Of those that may have been written, only the culprit and those behind it certainly did not arrive,
 /// because a broker handles a channel in order.
-/// Without a culprit, whatever may have been sent counts as possibly delivered.
+/// Without a culprit, whatever may have been written counts as possibly delivered.
 pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'_>]) -> Vec<Disposition> {
-    let concerned = |out: &UnconfirmedPublish<'_>| out.sent == SendState::Written && reason.concerns(out);
+    let concerned = |out: &UnconfirmedPublish<'_>| out.written == WriteState::Written && reason.concerns(out);
     // A size is over the limit from the start, so the first such publish closed the channel. An exchange may
     // have existed for the first publishes, so the last one did.
     let culprit = match reason {
@@ -93,13 +93,14 @@ pub(crate) fn dispositions(reason: CloseReason<'_>, outs: &[UnconfirmedPublish<'
     let judge = |(index, out): (usize, &UnconfirmedPublish<'_>)| {
         // With the culprit itself: the broker did not take it either.
         let behind = culprit.is_some_and(|culprit| index >= culprit);
-        match (reason, out.sent) {
-            (_, SendState::NoAnswer) => Disposition::MaybeDelivered,
+        match (reason, out.written) {
+            (_, WriteState::NoAnswer) => Disposition::MaybeDelivered,
             (CloseReason::Size(_), _) if reason.concerns(out) => Disposition::Refused(Executed::No),
-            (CloseReason::ForbiddenExchange(_), sent) if reason.concerns(out) => {
-                Disposition::Refused(if behind || sent == SendState::NotSent { Executed::No } else { Executed::Maybe })
+            (CloseReason::ForbiddenExchange(_), written) if reason.concerns(out) => {
+                let not_delivered = behind || written == WriteState::NotWritten;
+                Disposition::Refused(if not_delivered { Executed::No } else { Executed::Maybe })
             }
-            (_, SendState::NotSent) => Disposition::Resend,
+            (_, WriteState::NotWritten) => Disposition::Resend,
             // The queues of a fanout exchange go before the exchange does, so each consumer that received the
             // message then does not receive it again; a server that starts later has another queue.
             (CloseReason::MissingExchange(_), _)
@@ -130,9 +131,9 @@ mod tests {
         Exchange::topic(name)
     }
 
-    fn judge(reason: CloseReason<'_>, outs: &[(&Exchange, usize, SendState)]) -> Vec<Disposition> {
+    fn judge(reason: CloseReason<'_>, outs: &[(&Exchange, usize, WriteState)]) -> Vec<Disposition> {
         let outs: Vec<_> =
-            outs.iter().map(|&(exchange, bytes, sent)| UnconfirmedPublish { exchange, bytes, sent }).collect();
+            outs.iter().map(|&(exchange, bytes, written)| UnconfirmedPublish { exchange, bytes, written }).collect();
         dispositions(reason, &outs)
     }
 
@@ -142,8 +143,8 @@ mod tests {
             (406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8", CloseReason::Size(9)),
             (404, MISSING, CloseReason::MissingExchange("gone' in vhost '/'")),
             (403, "ACCESS_REFUSED - access to exchange 'e' in vhost", CloseReason::ForbiddenExchange("e' in vhost")),
-            (406, "PRECONDITION_FAILED - unknown delivery tag 3", CloseReason::Other),
-            (320, "CONNECTION_FORCED", CloseReason::Other),
+            (406, "PRECONDITION_FAILED - unknown delivery tag 3", CloseReason::Unattributed),
+            (320, "CONNECTION_FORCED", CloseReason::Unattributed),
         ] {
             assert_eq!(CloseReason::read(code, text), reason);
         }
@@ -153,10 +154,10 @@ mod tests {
     fn only_the_body_that_is_too_large_is_refused_and_what_came_after_it_is_sent_again() {
         let e = topic("e");
         let outs = [
-            (&e, 1, SendState::Written),
-            (&e, 9, SendState::Written),
-            (&e, 1, SendState::Written),
-            (&e, 9, SendState::NotSent),
+            (&e, 1, WriteState::Written),
+            (&e, 9, WriteState::Written),
+            (&e, 1, WriteState::Written),
+            (&e, 9, WriteState::NotWritten),
         ];
         let refused = Disposition::Refused(Executed::No);
         assert_eq!(
@@ -169,11 +170,11 @@ mod tests {
     fn a_topic_exchange_that_went_may_have_taken_all_but_the_last_publish() {
         let (gone, other) = (topic("gone"), topic("other"));
         let outs = [
-            (&other, 1, SendState::NoAnswer),
-            (&gone, 1, SendState::Written),
-            (&other, 1, SendState::Written),
-            (&gone, 1, SendState::Written),
-            (&other, 1, SendState::Written),
+            (&other, 1, WriteState::NoAnswer),
+            (&gone, 1, WriteState::Written),
+            (&other, 1, WriteState::Written),
+            (&gone, 1, WriteState::Written),
+            (&other, 1, WriteState::Written),
         ];
         let reason = CloseReason::read(404, MISSING);
         let [unknown, again] = [Disposition::MaybeDelivered, Disposition::Resend];
@@ -183,23 +184,23 @@ mod tests {
     #[test]
     fn everything_to_a_fanout_that_went_is_sent_again() {
         let (gone, other) = (Exchange::fanout_of("gone"), Exchange::fanout_of("other"));
-        let outs = [(&gone, 1, SendState::Written), (&other, 1, SendState::Written), (&gone, 1, SendState::Written)];
+        let outs = [(&gone, 1, WriteState::Written), (&other, 1, WriteState::Written), (&gone, 1, WriteState::Written)];
         let reason = CloseReason::MissingExchange("gone_fanout' in vhost '/'");
         assert_eq!(judge(reason, &outs), [Disposition::Resend, Disposition::MaybeDelivered, Disposition::Resend]);
     }
 
     #[test]
-    fn what_never_left_is_sent_again_whatever_the_reason() {
+    fn what_was_not_written_is_sent_again_whatever_the_reason() {
         let e = topic("e");
-        let outs = [(&e, 1, SendState::NotSent), (&e, 1, SendState::Written)];
-        assert_eq!(judge(CloseReason::Other, &outs), [Disposition::Resend, Disposition::MaybeDelivered]);
+        let outs = [(&e, 1, WriteState::NotWritten), (&e, 1, WriteState::Written)];
+        assert_eq!(judge(CloseReason::Unattributed, &outs), [Disposition::Resend, Disposition::MaybeDelivered]);
     }
 
     #[test]
     fn a_name_that_the_broker_cut_short_is_recognised() {
         let long = topic(&"n".repeat(255));
         let text = format!("NOT_FOUND - no exchange '{}...", "n".repeat(220));
-        assert_eq!(judge(CloseReason::read(404, &text), &[(&long, 1, SendState::Written)]), [Disposition::Resend]);
+        assert_eq!(judge(CloseReason::read(404, &text), &[(&long, 1, WriteState::Written)]), [Disposition::Resend]);
         assert!(!names("gone' in vhost", "gon") && !names("gone' in vhost", "gone_fanout"));
     }
 }
