@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 trait Shop {
     async fn buy(&self, context: Context, item: String, count: u32) -> Result<Receipt, OutOfStock>;
 
-    /// Nobody waits for it.
+    /// The caller waits for no answer.
     #[rpc(cast)]
     async fn tidy(&self, context: Context) -> Result<(), Infallible>;
 }

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
 
-use super::place_of;
+use super::{local, place_of};
 use crate::model::argument::Argument;
 use crate::model::method::Method;
 use crate::model::options::Options;
@@ -78,10 +78,11 @@ fn functions(method: &Method, options: &Options) -> TokenStream {
     let optional = method.arguments.iter().filter(|argument| argument.since.is_some());
     let comparisons = optional.map(|argument| {
         let (function, ty, default) = (is_default(argument), &argument.ty, argument.default_function());
-        let compared = quote_spanned!(place_of(ty)=> #core::expansion::optional::is_default::<#ty>(value, #default));
+        let value = local("value", ty);
+        let compared = quote_spanned!(place_of(ty)=> #core::expansion::optional::is_default::<#ty>(#value, #default));
         quote! {
             /// Whether a server takes the same for the argument if it is left out.
-            fn #function(value: &#ty) -> bool { #compared }
+            fn #function(#value: &#ty) -> bool { #compared }
         }
     });
     let (version, dropped) = (version(method), can_drop(method).then(|| drop_over_cap(method, options)));
@@ -105,15 +106,15 @@ fn version(method: &Method) -> TokenStream {
 }
 
 fn drop_over_cap(method: &Method, options: &Options) -> TokenStream {
-    let (core, name) = (&options.core, &method.name);
+    let (core, name, client) = (&options.core, &method.name, local("client", &method.ident));
     let dropped = method.arguments.iter().filter(|argument| argument.is_dropped).map(|argument| {
         let (ident, wire_name, default) = (&argument.ident, &argument.wire_names[0], argument.default_function());
         let since = argument.since.as_ref().map(|since| since.literal.to_token_stream());
-        quote!(DROPPED.drop_over_cap(client, #wire_name, #since, &mut self.#ident, #default);)
+        quote!(DROPPED.drop_over_cap(#client, #wire_name, #since, &mut self.#ident, #default);)
     });
     quote! {
         /// Puts the default in the place of each argument that is over the version cap and may be dropped.
-        fn drop_over_cap(&mut self, client: &#core::RpcClient) {
+        fn drop_over_cap(&mut self, #client: &#core::RpcClient) {
             static DROPPED: #core::expansion::optional::DroppedArguments =
                 #core::expansion::optional::DroppedArguments::new(#name);
             #(#dropped)*

@@ -52,8 +52,10 @@ fn of_method(method: &Method, service: &Service) -> TokenStream {
         || quote!(::core::option::Option::None),
         |namespace| quote!(::core::option::Option::Some(#namespace)),
     );
+    // Not `local`: the compiler would show an error of the type once for the place and once for the macro.
+    let [request, call] = ["__request", "__call"].map(|name| Ident::new(name, place_of(output)));
     let (mutable, dropped) = if arguments::can_drop(method) {
-        (Some(quote!(mut)), Some(quote_spanned!(place_of(output)=> arguments.drop_over_cap(&self.rpc);)))
+        (Some(quote!(mut)), Some(quote_spanned!(place_of(output)=> #request.drop_over_cap(&self.rpc);)))
     } else {
         (None, None)
     };
@@ -65,15 +67,15 @@ fn of_method(method: &Method, service: &Service) -> TokenStream {
     };
     let (first, outcome) = (first_line(method), outcome(method));
     let body = quote_spanned! {place_of(output)=>
-        let #mutable arguments = #arguments { #(#idents),* };
+        let #mutable #request = #arguments { #(#idents),* };
         #dropped
-        let call = #core::expansion::ServiceCall {
+        let #call = #core::expansion::ServiceCall {
             context: #context,
             namespace: #namespace,
-            version: arguments.version(),
+            version: #request.version(),
             method: #name,
         };
-        call.#send(&self.rpc, &arguments).await
+        #call.#send(&self.rpc, &#request).await
     };
     let method = quote_spanned! {place_of(output)=>
         #visibility async fn #ident(&self, #context: &#core::Context, #(#idents: #types),*) -> #returned { #body }
@@ -95,7 +97,7 @@ fn question(method: &Method, service: &Service) -> TokenStream {
     let ident = format_ident!("can_{}", method.ident.unraw());
     let first = format!(
         "Whether the version cap permits [`{0}`](Self::{0}), with its optional arguments left out.",
-        method.ident
+        method.ident.unraw()
     );
     quote! {
         #(#conditions)*

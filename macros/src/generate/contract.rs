@@ -2,8 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{GenericArgument, PathArguments, Type};
+use syn::{GenericArgument, Ident, PathArguments, Type};
 
+use super::local;
 use crate::model::argument::Argument;
 use crate::model::method::Method;
 use crate::model::options::Options;
@@ -17,18 +18,19 @@ pub(super) fn of(service: &Service) -> TokenStream {
         || quote!(::core::option::Option::None),
         |namespace| quote!(::core::option::Option::Some(#namespace)),
     );
-    let methods = service.methods.iter().map(|method| of_method(method, &service.options));
+    let methods = local("methods", &service.interface.ident);
+    let entries = service.methods.iter().map(|method| of_method(method, &methods, &service.options));
     quote! {
         #[allow(unused_imports)]
         use #core::{Listed as _, Unlisted as _};
         #[allow(unused_mut)]
-        let mut methods = ::std::collections::BTreeMap::new();
-        #(#methods)*
-        #core::contract(#namespace, #version, #ignores_unknown, methods)
+        let mut #methods = ::std::collections::BTreeMap::new();
+        #(#entries)*
+        #core::contract(#namespace, #version, #ignores_unknown, #methods)
     }
 }
 
-fn of_method(method: &Method, options: &Options) -> TokenStream {
+fn of_method(method: &Method, methods: &Ident, options: &Options) -> TokenStream {
     let Method { name, is_cast, since, output, .. } = method;
     let (core, signature) = {
         let core = &options.core;
@@ -38,7 +40,7 @@ fn of_method(method: &Method, options: &Options) -> TokenStream {
     let arguments = method.arguments.iter().map(|argument| of_argument(argument, method, options));
     quote! {
         #(#conditions)*
-        methods.insert(#core::text(#name), #core::MethodEntry {
+        #methods.insert(#core::text(#name), #core::MethodEntry {
             since: #core::text(#since),
             cast: #is_cast,
             arguments: #core::arguments([#(#arguments),*]),

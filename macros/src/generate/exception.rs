@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Ident;
 
-use super::place_of;
+use super::{local, place_of};
 use crate::model::exception::{Exception, Member, Part, Shape};
 
 /// The implementations of both.
@@ -15,6 +15,7 @@ pub(super) fn of(exception: &Exception) -> TokenStream {
     let failures = exception.shapes.iter().enumerate().map(|(index, shape)| failure(index, shape, exception));
     let classes = exception.shapes.iter().map(|shape| format!("{}.{}", shape.module.value(), shape.class.value()));
     let values = exception.shapes.iter().enumerate().map(|(index, shape)| value(index, shape));
+    let remote = local("remote", ident);
     let checks = exception.shapes.iter().flat_map(|shape| &shape.members).filter_map(|Member { ty, part, .. }| {
         let check = quote_spanned!(place_of(ty)=> #core::expansion::signature::argument::<#ty>());
         (!matches!(part, Part::Message)).then(|| quote!(const _: () = #check;))
@@ -37,10 +38,10 @@ pub(super) fn of(exception: &Exception) -> TokenStream {
         impl ::core::convert::TryFrom<&#core::RemoteError> for #ident {
             type Error = #core::Error;
 
-            fn try_from(remote: &#core::RemoteError) -> ::core::result::Result<Self, #core::Error> {
-                match (remote.module(), remote.class()) {
+            fn try_from(#remote: &#core::RemoteError) -> ::core::result::Result<Self, #core::Error> {
+                match (#remote.module(), #remote.class()) {
                     #(#values)*
-                    _ => ::core::result::Result::Err(#core::expansion::another_class(remote)),
+                    _ => ::core::result::Result::Err(#core::expansion::another_class(#remote)),
                 }
             }
         }
@@ -88,15 +89,16 @@ fn failure(index: usize, shape: &Shape, exception: &Exception) -> TokenStream {
 
 /// One arm: the value of an exception.
 fn value(index: usize, shape: &Shape) -> TokenStream {
-    let (module, class, pattern) = (&shape.module, &shape.class, pattern(shape));
+    let (module, class, pattern, remote) =
+        (&shape.module, &shape.class, pattern(shape), local("remote", &shape.module));
     let positional: Vec<_> = positional(shape).map(|member| &member.binding).collect();
-    let arguments = (!positional.is_empty()).then(|| quote!(let (#(#positional,)*) = remote.args().decode()?;));
+    let arguments = (!positional.is_empty()).then(|| quote!(let (#(#positional,)*) = #remote.args().decode()?;));
     let named: Vec<_> = named(shape).map(|(member, _)| &member.binding).collect();
     let read = read(index);
-    let keywords = (!named.is_empty()).then(|| quote!(let #read { #(#named),* } = remote.kwargs().decode()?;));
+    let keywords = (!named.is_empty()).then(|| quote!(let #read { #(#named),* } = #remote.kwargs().decode()?;));
     let texts = shape.members.iter().filter(|member| matches!(member.part, Part::Message));
     let texts = texts.map(|Member { binding, ty, .. }| {
-        quote_spanned!(place_of(binding)=> let #binding = <#ty as ::core::convert::From<&str>>::from(remote.message());)
+        quote_spanned!(place_of(binding)=> let #binding = <#ty as ::core::convert::From<&str>>::from(#remote.message());)
     });
     quote! {
         (#module, #class) => {

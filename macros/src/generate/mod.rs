@@ -13,8 +13,8 @@ mod signature;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::Path;
 use syn::spanned::Spanned;
+use syn::{Ident, Path};
 
 use self::arguments::Direction;
 use crate::model::endpoint::Endpoint;
@@ -55,6 +55,12 @@ pub(crate) fn exception(exception: &Exception) -> TokenStream {
 /// It stays code of a macro, in which lints find nothing.
 fn place_of(token: &impl Spanned) -> Span {
     Span::call_site().located_at(token.span())
+}
+
+/// A local or parameter of the generated code, which hides nothing that the user named, and is hidden by nothing.
+/// It stands where `token` does, because the compiler may show it.
+fn local(name: &str, token: &impl Spanned) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(token.span()))
 }
 
 /// The path of core with `place` as the place of each of its tokens: the compiler shows the first token of a path.

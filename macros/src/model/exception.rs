@@ -1,6 +1,7 @@
 //! An error type whose values are Python exceptions.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Path, Result, Type};
@@ -107,7 +108,7 @@ impl Shape {
         Ok(Self {
             variant,
             module,
-            class: marks.class.unwrap_or_else(|| LitStr::new(&ident.to_string(), ident.span())),
+            class: marks.class.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span())),
             message: marks.message.map(|message| named_positions(&message)),
             is_expected: marks.is_expected,
             members,
@@ -120,7 +121,7 @@ impl Member {
     fn read(index: usize, field: &Field) -> Result<Self> {
         let binding = field.ident.clone().unwrap_or_else(|| Ident::new(&format!("_{index}"), field.ty.span()));
         let mut part = match &field.ident {
-            Some(ident) => Part::Keyword(LitStr::new(&ident.to_string(), ident.span())),
+            Some(ident) => Part::Keyword(LitStr::new(&ident.unraw().to_string(), ident.span())),
             None => Part::Argument,
         };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("exception")) {

@@ -11,9 +11,9 @@ use super::argument::{self, Argument};
 use super::options::Options;
 use super::version::Version;
 
-/// What a method without an argument for the context is told.
+/// The error of a method without an argument for the context.
 const NO_CONTEXT: &str = "an RPC method takes the context of its caller first: write `(&self, context: Context, ..)`";
-/// What a method with another receiver is told.
+/// The error of a method with another receiver.
 const RECEIVER: &str =
     "an RPC method takes `&self`, since requests run at the same time: keep what changes behind a lock";
 

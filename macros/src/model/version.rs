@@ -39,7 +39,7 @@ impl Version {
         let now = interface.literal.value();
         if self.major != interface.major {
             let message = format!(
-                "`since` is of another major version than the interface, {now}: a new major version starts anew, so what \
+                "`since` is of another major version than the interface, {now}: a new major version starts at .0, so what \
                  was there before it has no `since`"
             );
             return Err(Error::new(self.literal.span(), message));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::{env, fs, process};
 
 use oslo_messaging::rpc::Contract;
+use oslo_messaging::{Context, Failure};
 use serde_json::{Value, json};
 
 use crate::compute::ComputeEndpoint;
@@ -46,6 +47,20 @@ fn a_contract_has_names_versions_types_and_defaults_as_they_are_on_the_wire() {
     assert_eq!(contract["methods"]["timeout"]["since"], "1.1");
 }
 
+/// A default that is `null`, which serde takes for an absent one.
+#[oslo_messaging::service]
+trait Shelf {
+    async fn find(&self, context: Context, #[serde(default)] label: Option<String>) -> Result<bool, Failure>;
+}
+
+#[test]
+fn a_contract_with_a_default_of_null_is_the_one_that_it_was_written_from() {
+    let written = serde_json::to_value(ShelfEndpoint::contract()).unwrap();
+    assert_eq!(written["methods"]["find"]["arguments"]["label"]["default"], Value::Null);
+    let file = Scratch::of("null", &written);
+    ShelfEndpoint::contract().check_file(&file.0).unwrap();
+}
+
 #[test]
 fn a_contract_lists_the_exceptions_of_a_derived_error() {
     let contract = serde_json::to_value(ShopEndpoint::contract()).unwrap();
@@ -56,7 +71,7 @@ fn a_contract_lists_the_exceptions_of_a_derived_error() {
 }
 
 #[test]
-fn a_changed_service_is_told_which_version_it_needs() {
+fn a_changed_service_learns_which_version_it_needs() {
     let mut before = serde_json::to_value(ComputeEndpoint::contract()).unwrap();
     before["methods"]["reboot"]["arguments"]["hard"]["default"] = json!(true);
     before["methods"]["timeout"] = Value::Null;

@@ -21,7 +21,8 @@ use crate::{Error, Exception, Executed, Failure, RemoteError};
 /// ```
 #[derive(Debug, Clone)]
 pub enum CallError<E> {
-    /// The method failed with an exception that is an `E`.
+    /// The server answered with an exception that is an `E`. `Failure` and `Internal` take every exception, so with them
+    /// the refusals of a server arrive here as well, such as an unknown method; [`executed`](Self::executed) is not `Yes` then.
     Method(E, Error),
     /// There was no answer, or an exception that is no `E`: [`Error::remote`] has it then. An exception of the right
     /// class whose arguments do not fit is one of these.

@@ -70,7 +70,7 @@ impl Comparison<'_> {
         for (name, method) in &self.before.methods {
             match now.methods.get(name) {
                 Some(other) => self.method(name, method, other)?,
-                None => self.breaks(format!("the method `{name}` went")),
+                None => self.breaks(format!("the method `{name}` was removed")),
             }
         }
         for (name, method) in &now.methods {
@@ -83,16 +83,16 @@ impl Comparison<'_> {
 
     fn method(&mut self, name: &str, before: &MethodEntry, now: &MethodEntry) -> Result<()> {
         if before.since != now.since {
-            self.breaks(format!("`{name}` was there since {} and is since {}", before.since, now.since));
+            self.breaks(format!("`since` of `{name}` changed from {} to {}", before.since, now.since));
         }
         if before.cast != now.cast {
-            self.breaks(format!("`{name}` is {}", if now.cast { "a cast" } else { "a cast no more" }));
+            self.breaks(format!("`{name}` is {} a cast", if now.cast { "now" } else { "no longer" }));
         }
         if before.returns != now.returns {
             self.breaks(format!("`{name}` returned {} and returns {}", before.returns, now.returns));
         }
         for class in before.raises.iter().filter(|class| !now.raises.contains(class)) {
-            self.breaks(format!("`{name}` raises {class} no more"));
+            self.breaks(format!("`{name}` no longer raises {class}"));
         }
         for class in now.raises.iter().filter(|class| !before.raises.contains(class)) {
             self.adds(format!("`{name}` raises {class}"));
@@ -100,7 +100,7 @@ impl Comparison<'_> {
         for (argument, entry) in &before.arguments {
             match now.arguments.get(argument) {
                 Some(other) => self.argument(&format!("the argument `{argument}` of `{name}`"), entry, other),
-                None => self.breaks(format!("the argument `{argument}` of `{name}` went")),
+                None => self.breaks(format!("the argument `{argument}` of `{name}` was removed")),
             }
         }
         for (argument, entry) in &now.arguments {
@@ -118,7 +118,7 @@ impl Comparison<'_> {
             self.breaks(format!("{which} was {} and is {}", before.ty, now.ty));
         }
         if before.since != now.since {
-            self.breaks(format!("{which} was there since {} and is since {}", before.since, now.since));
+            self.breaks(format!("`since` of {which} changed from {} to {}", before.since, now.since));
         }
         match (before.required, now.required) {
             (false, true) => self.breaks(format!("{which} is required")),
@@ -127,10 +127,10 @@ impl Comparison<'_> {
             _ => {}
         }
         for alias in before.aliases.iter().filter(|alias| !now.aliases.contains(alias)) {
-            self.breaks(format!("{which} is `{alias}` no more"));
+            self.breaks(format!("{which} is no longer read as `{alias}`"));
         }
         for alias in now.aliases.iter().filter(|alias| !before.aliases.contains(alias)) {
-            self.adds(format!("{which} is `{alias}` too"));
+            self.adds(format!("{which} is also read as `{alias}`"));
         }
     }
 

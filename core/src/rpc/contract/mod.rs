@@ -5,7 +5,7 @@ mod file;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use self::file::ContractChanged;
@@ -55,9 +55,14 @@ pub struct ArgumentEntry {
     /// Whether a caller has to send it.
     pub required: bool,
     /// What a server takes for it if it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub default: Option<Value>,
     /// Other names that a server takes for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+}
+
+/// A default that is there, also where it is `null`: serde takes that for an absent one.
+fn present<'de, D: Deserializer<'de>>(default: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(default).map(Some)
 }
